@@ -1,0 +1,339 @@
+"""From judgements to findings: figures with intervals over speakers, floors, ceiling, control and verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from esrt_privacy.attacks.base import SEMI_INFORMED, Evidence, decide, leakage_sign
+from esrt_privacy.attacks.hearing import Judgement
+from esrt_privacy.attacks.inverter_training import frames_of
+from esrt_privacy.attacks.reconstruction import CONTROL_TAP, Outcome, Reconstruction
+from esrt_privacy.attacks.reconstruction_speakers import SpeakerTrials
+from esrt_privacy.corpora import Utterance
+from esrt_privacy.findings import BudgetPoint, Direction, Finding, Interval
+from esrt_privacy.measures.intervals import Estimate, paired_difference, speaker_bootstrap_ratio
+
+CONTROL_NAME = "transparent tensor"
+CONTROL_RULE = "WER at most 40% and STOI at least 0.70 at true length"
+CONTROL_RULE_WITHOUT_WORDS = (
+    "STOI at least 0.70 at true length (no English with texts to count words)"
+)
+MOST_CONTROL_WER = 0.40
+LEAST_CONTROL_STOI = 0.70
+CEILING_NAME = "Griffin-Lim from the true mel"
+LEVEL = 0.95
+
+Column = tuple[list[float], list[float]]  # numerators and denominators, one an utterance
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measure of a reconstruction, as a ratio of sums over utterances."""
+
+    name: str
+    slug: str
+    unit: str
+    leaks_when: Direction
+    question: str
+    read: Callable[[Judgement, Utterance], tuple[float, float]]
+    scale: float = 1.0
+
+
+def _value(name: str) -> Callable[[Judgement, Utterance], tuple[float, float]]:
+    return lambda judgement, _: (float(getattr(judgement, name)), 1.0)
+
+
+def _words(judgement: Judgement, _: Utterance) -> tuple[float, float]:
+    if judgement.word_errors is None or not judgement.words:
+        return float("nan"), 1.0
+    return float(judgement.word_errors), float(judgement.words)
+
+
+def _length(judgement: Judgement, utterance: Utterance) -> tuple[float, float]:
+    true = frames_of(utterance) / 100
+    return abs(judgement.seconds - true) / true, 1.0
+
+
+METRICS = (
+    Metric("WER", "wer", "%", "lower", "Can a recogniser read the words off it?", _words, 100.0),
+    Metric("STOI", "stoi", "", "higher", "Is it intelligible, by STOI?", _value("stoi")),
+    Metric("ESTOI", "estoi", "", "higher", "Is it intelligible, by ESTOI?", _value("estoi")),
+    Metric(
+        "MCD", "mcd", "dB", "lower", "How far is its spectrum from the real one?", _value("mcd")
+    ),
+    Metric(
+        "F0 correlation", "f0-correlation", "", "higher", "Is the intonation there?", _value("f0")
+    ),
+    Metric(
+        "envelope correlation",
+        "envelope-correlation",
+        "",
+        "higher",
+        "Are rhythm and pauses there?",
+        _value("envelope"),
+    ),
+)
+LENGTH = Metric(
+    "length error",
+    "length-error",
+    "%",
+    "lower",
+    "Does the attacker know how long it was?",
+    _length,
+    100.0,
+)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A figure before the verdict, which needs all figures for Holm's procedure."""
+
+    finding: Callable[[Evidence], Finding]
+    difference: Callable[[float], Estimate | None]
+
+
+class Findings:
+    """Builds the findings of one outcome."""
+
+    def __init__(self, outcome: Outcome, trials: SpeakerTrials | None, seed: int) -> None:
+        self._outcome = outcome
+        self._trials = trials
+        self._seed = seed
+        self._utterances = list(outcome.corpus)
+        # An utterance whose speaker is unknown counts as a speaker of its own.
+        self._clusters = [u.speaker or f"?{u.id}" for u in self._utterances]
+        self.control_passed, self.control_words = self._control()
+
+    def findings(self) -> tuple[Finding, ...]:
+        """The audited tap's findings first, then the taps beside it."""
+        drafts = []
+        for tap, result in self._outcome.taps.items():
+            audited = bool(result.at_own_length)
+            for metric in METRICS:
+                drafts.append(self._draft(metric, tap, result, result.at_true_length, ""))
+                if audited and metric.slug in ("wer", "mcd"):
+                    drafts.append(
+                        self._draft(metric, tap, result, result.at_own_length, "own length")
+                    )
+            if audited:
+                drafts.append(self._draft(LENGTH, tap, result, result.at_own_length, ""))
+            if self._trials is not None:
+                drafts += self._speaker_drafts(tap, result)
+        drafts = [d for d in drafts if d is not None]
+        return _with_verdicts([d for d in drafts if d is not None])
+
+    def budget(self) -> tuple[BudgetPoint, ...]:
+        """The training curves of the attackers."""
+        return tuple(
+            BudgetPoint(
+                tap=tap,
+                amount=point.steps,
+                amount_unit="steps",
+                metric="log-mel error on unseen utterances",
+                unit="",
+                value=point.loss,
+            )
+            for tap, result in self._outcome.taps.items()
+            for point in result.attacker.curve
+        )
+
+    def _control(self) -> tuple[bool | None, str]:
+        control = self._outcome.taps.get(CONTROL_TAP)
+        if control is None:
+            return None, "no control was run"
+        wer = self._estimate(METRICS[0], control.at_true_length).value
+        stoi = self._estimate(METRICS[1], control.at_true_length).value
+        words = f"WER {100 * wer:.0f}%, " if np.isfinite(wer) else ""
+        passed = bool(stoi >= LEAST_CONTROL_STOI) and not wer > MOST_CONTROL_WER
+        return passed, f"{CONTROL_NAME}: {words}STOI {stoi:.2f}"
+
+    @property
+    def _control_rule(self) -> str:
+        wer = self._estimate(METRICS[0], self._outcome.ceiling).value
+        return CONTROL_RULE if np.isfinite(wer) else CONTROL_RULE_WITHOUT_WORDS
+
+    def _draft(
+        self,
+        metric: Metric,
+        tap: str,
+        result: Reconstruction,
+        judgements: dict[str, Judgement],
+        variant: str,
+    ) -> _Draft | None:
+        own = self._columns(metric, judgements)
+        if not np.isfinite(np.array(own[0])).any():
+            return None
+        outcome = self._outcome
+        floors = {"mean mel": outcome.mean_mel, "another utterance": self._another()}
+        if metric is LENGTH:
+            floors = {"another utterance": self._lengths_of_others()}
+        floors = {name: rows for name, rows in floors.items() if rows}
+        estimates = {name: self._estimate(metric, rows) for name, rows in floors.items()}
+        sign = leakage_sign(metric.leaks_when)
+        known = {n: e for n, e in estimates.items() if np.isfinite(e.value)}
+        strongest = max(known, key=lambda n: sign * known[n].value) if known else None
+
+        def difference(level: float) -> Estimate | None:
+            if strongest is None:
+                return None
+            floor = self._columns(metric, floors[strongest])
+            sides = (own, floor) if sign > 0 else (floor, own)
+            rng = np.random.default_rng([self._seed, 1])
+            return paired_difference(*sides[0], *sides[1], self._clusters, rng, level=level)
+
+        control = outcome.taps.get(CONTROL_TAP)
+        shows_control = control is not None and tap != CONTROL_TAP and metric is not LENGTH
+        title = f"{metric.name} at its own length" if variant else metric.name
+        slug = f"{metric.slug}-own-length" if variant else metric.slug
+        estimate = self._estimate(metric, judgements)
+        passed, words = self.control_passed, self.control_words
+        if metric is LENGTH:
+            # A length is read off without any speech coming back: intelligibility is no control of that.
+            passed = None
+
+        def finding(evidence: Evidence) -> Finding:
+            verdict, reason = decide(metric.name, _scaled(evidence, metric.scale), passed, words)
+            return Finding(
+                id=f"reconstruction.{_slug(tap)}.{slug}",
+                question=f"Speech reconstructed from {tap} of {outcome.system.name}: {metric.question}",
+                system=outcome.system.name,
+                system_fingerprint=result.attacker.tap_fingerprint,
+                corpus=outcome.corpus.name,
+                tap=tap,
+                attacker=SEMI_INFORMED.name,
+                position=SEMI_INFORMED.position,
+                attack="reconstruction",
+                metric=title,
+                unit=metric.unit,
+                leaks_when=metric.leaks_when,
+                estimate=_interval(estimate, metric.scale),
+                floors={n: _interval(e, metric.scale) for n, e in estimates.items()},
+                ceiling=None
+                if metric is LENGTH
+                else _interval(self._estimate(metric, outcome.ceiling), metric.scale),
+                ceiling_name="" if metric is LENGTH else CEILING_NAME,
+                control=_interval(self._estimate(metric, control.at_true_length), metric.scale)
+                if shows_control and control is not None
+                else None,
+                control_name=CONTROL_NAME if shows_control else "",
+                control_rule=self._control_rule if shows_control else "",
+                control_passed=bool(self.control_passed) if shows_control else None,
+                verdict=verdict,
+                reason=f"{outcome.system.name} at {tap}, {title}: {reason}",
+                utterances=int(np.isfinite(np.array(own[0])).sum()),
+                speakers=len(set(self._clusters)),
+                seeds=(result.attacker.seed,),
+                notes=self._notes(metric, own),
+            )
+
+        return _Draft(finding, difference)
+
+    def _speaker_drafts(self, tap: str, result: Reconstruction) -> list[_Draft | None]:
+        from esrt_privacy.attacks.reconstruction_speakers import speaker_drafts
+
+        return [
+            _Draft(finding, difference)
+            for finding, difference in speaker_drafts(
+                self._trials,
+                self._outcome,
+                tap,
+                result,
+                self._another(),
+                (self.control_passed, self.control_words, self._control_rule),
+                self._seed,
+            )
+        ]
+
+    def _another(self) -> dict[str, Judgement]:
+        return next(iter(self._outcome.taps.values())).another
+
+    def _lengths_of_others(self) -> dict[str, Judgement]:
+        """A guess at the length without the tensor: the median length of the test utterances."""
+        from dataclasses import replace
+
+        seconds = float(np.median([frames_of(u) / 100 for u in self._utterances]))
+        rows = next(iter(self._outcome.taps.values())).at_own_length
+        return {key: replace(row, seconds=seconds) for key, row in rows.items()}
+
+    def _columns(self, metric: Metric, judgements: dict[str, Judgement]) -> Column:
+        rows = [
+            metric.read(judgements[u.id], u) if u.id in judgements else (float("nan"), 1.0)
+            for u in self._utterances
+        ]
+        return [a for a, _ in rows], [b for _, b in rows]
+
+    def _estimate(self, metric: Metric, judgements: dict[str, Judgement]) -> Estimate:
+        rng = np.random.default_rng([self._seed, 0])
+        clip = (0.0, float("inf")) if metric.slug in ("wer", "mcd", "length-error") else None
+        columns = self._columns(metric, judgements)
+        return speaker_bootstrap_ratio(*columns, self._clusters, rng, clip=clip)
+
+    def _notes(self, metric: Metric, own: Column) -> tuple[str, ...]:
+        missing = int((~np.isfinite(np.array(own[0]))).sum())
+        notes = []
+        if metric.slug == "wer":
+            notes.append("by Whisper-tiny.en, a relative of the encoder of the system under audit")
+        if missing:
+            why = "not English with a text, or AN4" if metric.slug == "wer" else "not defined there"
+            notes.append(f"{missing} utterances without this measure ({why})")
+        return tuple(notes)
+
+
+def _with_verdicts(drafts: Sequence[_Draft]) -> tuple[Finding, ...]:
+    """Holm's step-down procedure (Holm 1979) over all findings of the run, by intervals of growing level."""
+    plain = [draft.difference(LEVEL) for draft in drafts]
+    strength = [_strength(estimate) for estimate in plain]
+    order = sorted(range(len(drafts)), key=lambda i: -strength[i])
+    corrected: dict[int, float] = {}
+    for rank, i in enumerate(order):
+        level = 1 - (1 - LEVEL) / (len(drafts) - rank)
+        estimate = drafts[i].difference(level)
+        if estimate is None or not estimate.low > 0:
+            break
+        corrected[i] = estimate.low
+    return tuple(
+        draft.finding(_evidence(plain[i], corrected.get(i))) for i, draft in enumerate(drafts)
+    )
+
+
+def _strength(estimate: Estimate | None) -> float:
+    """How many half-widths the difference lies above zero: orders findings as p-values would."""
+    if estimate is None or not np.isfinite(estimate.low) or estimate.value <= estimate.low:
+        return -np.inf
+    return (estimate.value) / (estimate.value - estimate.low)
+
+
+def _evidence(estimate: Estimate | None, corrected: float | None) -> Evidence:
+    if estimate is None or not np.isfinite(estimate.low):
+        return Evidence(None, None, None, None)
+    return Evidence(estimate.value, estimate.low, estimate.high, corrected)
+
+
+def _scaled(evidence: Evidence, scale: float) -> Evidence:
+    def times(value: float | None) -> float | None:
+        return None if value is None else value * scale
+
+    return Evidence(
+        times(evidence.difference),
+        times(evidence.low),
+        times(evidence.high),
+        times(evidence.corrected_low),
+    )
+
+
+def _interval(estimate: Estimate, scale: float) -> Interval:
+    return Interval(
+        value=estimate.value * scale,
+        low=estimate.low * scale,
+        high=estimate.high * scale,
+        level=LEVEL,
+        method=estimate.method,
+        n=estimate.n,
+    )
+
+
+def _slug(tap: str) -> str:
+    return tap.replace(".", "-")

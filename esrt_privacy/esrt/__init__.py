@@ -1,0 +1,1 @@
+"""The ESRT system: what runs on the device (edge) and what runs in the cloud."""

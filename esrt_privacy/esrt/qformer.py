@@ -1,0 +1,64 @@
+"""The Q-Former: learnable queries read the encoder's 1500 frames and become the wire tensor."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import Blip2QFormerConfig, Blip2QFormerModel
+
+from esrt_privacy.esrt.config import EncoderConfig, QFormerConfig
+
+
+class QFormer(nn.Module):
+    """`transformers`' Blip2QFormerModel with one or more sets of queries that share its weights."""
+
+    def __init__(self, config: QFormerConfig, encoder: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.model = Blip2QFormerModel(
+            Blip2QFormerConfig(
+                hidden_size=config.hidden,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                intermediate_size=config.feed_forward,
+                cross_attention_frequency=config.cross_attention_frequency,
+                encoder_hidden_size=encoder.width,
+                attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by **kwargs
+            )
+        )
+        self.queries = nn.ParameterDict(
+            {
+                str(count): nn.Parameter(
+                    torch.randn(1, count, config.hidden) * config.query_deviation
+                )
+                for count in config.query_sets
+            }
+        )
+
+    def forward(self, frames: Tensor, queries: int) -> Tensor:
+        """`frames` (batch, 1500, encoder width), a set of queries -> (batch, queries, hidden)."""
+        query = self.queries[str(queries)].expand(len(frames), -1, -1)
+        output: Tensor = self.model(
+            query_embeds=query, encoder_hidden_states=frames
+        ).last_hidden_state
+        return output
+
+    def all_sets(self, frames: Tensor, bias: Tensor | None = None) -> dict[int, Tensor]:
+        """Every set's output in one pass: the frames' keys and values, the dear part, come once.
+
+        The sets do not see each other: self-attention is masked to blocks. `bias` (batch, 1, 1,
+        frames) is added to the attention on the frames, -inf for frames that are not there. For
+        training.
+        """
+        counts = list(self.config.query_sets)
+        joined = torch.cat([self.queries[str(count)] for count in counts], dim=1)
+        joined = joined.expand(len(frames), -1, -1)
+        blocks = torch.block_diag(*[torch.ones(count, count) for count in counts]).bool()
+        mask = blocks.to(frames.device)[None, None].expand(len(frames), 1, -1, -1)
+        output = self.model(
+            query_embeds=joined,
+            attention_mask=mask,
+            encoder_hidden_states=frames,
+            encoder_attention_mask=bias,
+        ).last_hidden_state
+        return dict(zip(counts, output.split(counts, dim=1), strict=True))

@@ -1,0 +1,1 @@
+"""Reports made from findings: one HTML page, a table for the terminal."""

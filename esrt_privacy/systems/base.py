@@ -1,0 +1,38 @@
+"""What every system under audit offers: taps, in order from the microphone to the LLM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A point where a representation can be observed."""
+
+    name: str
+    shape: tuple[int, int]  # (vectors, width) of one utterance
+    dtype: torch.dtype  # as it is stored in a capture
+    fingerprint: str  # of everything that decides its values
+    is_wire: bool = False  # what leaves the device
+
+
+class System(Protocol):
+    """A speech system under audit."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def taps(self) -> dict[str, Tap]:
+        """By name, in order from the microphone."""
+        ...
+
+    def represent(self, waves: Sequence[np.ndarray], taps: Sequence[str]) -> dict[str, Tensor]:
+        """Waveforms (samples,) at 16 kHz -> for each tap (batch, vectors, width), its dtype."""
+        ...

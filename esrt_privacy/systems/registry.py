@@ -1,0 +1,82 @@
+"""Systems by name: the shipped reference, the paper's presets, and the user's adapter folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from esrt_privacy.errors import SystemUnavailable
+from esrt_privacy.esrt.config import PRESETS, SystemConfig
+from esrt_privacy.systems.esrt_system import EsrtSystem
+from esrt_privacy.systems.transparent import TransparentBasis
+
+REFERENCE_NAMES = ("reference", "reference-lite")
+
+
+@dataclass(frozen=True)
+class SystemRow:
+    """One line of `esrt-privacy systems`."""
+
+    config: SystemConfig
+    available: bool
+    remark: str
+
+
+def reference_folder() -> Path:
+    """The folder of the shipped reference adapter, its split, card, control basis and attackers."""
+    return Path(str(resources.files("esrt_privacy") / "data" / "reference"))
+
+
+def list_systems() -> list[SystemRow]:
+    """Every preset, and whether it can be run with what is installed."""
+    rows = []
+    for name, config in PRESETS.items():
+        if name in REFERENCE_NAMES:
+            rows.append(SystemRow(config, True, "shipped adapter on Whisper-base"))
+        else:
+            remark = "sizes only: the authors' weights are not here; give an adapter folder"
+            rows.append(SystemRow(config, False, remark))
+    return rows
+
+
+def build_system(name_or_folder: str, weights: Path | None = None) -> EsrtSystem:
+    """The system called so, or the one in an adapter folder (config.json, qformer.safetensors).
+
+    `weights` is a folder to look for the Whisper encoder in. Raises SystemUnavailable or
+    AssetError.
+    """
+    from esrt_privacy.assets import whisper_folder
+    from esrt_privacy.esrt.edge import Edge, read_config
+
+    folder = Path(name_or_folder)
+    name: str | None = None
+    queries: int | None = None
+    if name_or_folder in REFERENCE_NAMES:
+        folder, name = reference_folder(), name_or_folder
+        queries = PRESETS[name_or_folder].queries
+    elif name_or_folder in PRESETS:
+        raise SystemUnavailable(
+            f"{name_or_folder}: the authors' weights are not part of this package; give a folder"
+            " with an adapter (config.json, qformer.safetensors) as --system"
+        )
+    elif not folder.is_dir():
+        known = ", ".join(PRESETS)
+        raise SystemUnavailable(
+            f"unknown system '{name_or_folder}': neither a folder with an adapter"
+            f" nor one of {known}"
+        )
+    config = read_config(folder)
+    encoder = whisper_folder(config.encoder.name, weights)
+    edge = Edge.from_adapter(folder, encoder, queries, name)
+    return EsrtSystem(edge, _basis(edge.config))
+
+
+def _basis(config: SystemConfig) -> TransparentBasis | None:
+    path = basis_path(*config.wire_shape, config.encoder.mel_bins)
+    return TransparentBasis.load(path) if path.exists() else None
+
+
+def basis_path(vectors: int, width: int, mel_bins: int) -> Path:
+    """Where the shipped control basis of this shape lies, if there is one."""
+    return reference_folder() / f"transparent-{vectors}x{width}-{mel_bins}.safetensors"

@@ -1,0 +1,249 @@
+"""CTC warm-up of a Q-Former (Graves et al. 2006): a throw-away head spells what was said from the queries.
+
+Cached encoder frames are thinned: all frames of the speech and half a second after it, then every eighth frame of the
+padding, with ln 8 added to its attention so that the padding keeps its weight. The last steps see all 1500 frames.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import alphabet
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from esrt_privacy.esrt.config import ENCODER_FRAMES
+from esrt_privacy.esrt.precision import fast_bfloat16
+from esrt_privacy.esrt.qformer import QFormer
+from esrt_privacy.measures.text import character_errors
+
+FRAMES_A_SECOND = 50
+MARGIN = 25  # frames kept after the speech
+STRIDE = 8  # of the frames kept further on
+CTC_STEPS = 320  # outputs of the head: 4 a query of 80, 8 of 40
+
+
+@dataclass(frozen=True)
+class Example:
+    """One training utterance: where its frames are, how long it is, what it says."""
+
+    key: str
+    seconds: float
+    text: str  # as `alphabet.spelled` gives it
+    group: str  # corpus, for the sampling weights and the table
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the warm-up runs."""
+
+    steps: int
+    full_steps: int  # of them, at the end, on all 1500 frames
+    batch: int = 32
+    learning_rate: float = 5e-4
+    warm_up: int = 150
+    seed: int = 20260528
+
+
+class Head(nn.Module):
+    """Expands each query into CTC steps; one for each query set. Not part of the adapter."""
+
+    def __init__(self, hidden: int, query_sets: tuple[int, ...]) -> None:
+        super().__init__()
+        self.expand = nn.ModuleDict(
+            {str(n): nn.Linear(hidden, CTC_STEPS // n * alphabet.SIZE) for n in query_sets}
+        )
+
+    def forward(self, output: Tensor) -> Tensor:
+        """(batch, queries, hidden) -> log probabilities (batch, 320, characters + blank)."""
+        logits = self.expand[str(output.shape[1])](output)
+        return logits.unflatten(-1, (-1, alphabet.SIZE)).flatten(1, 2).float().log_softmax(-1)
+
+
+def targets(examples: list[Example]) -> tuple[list[Example], int]:
+    """The examples with texts cut to what 320 steps can hold, and how many were cut."""
+    out, cut = [], 0
+    for example in examples:
+        text = example.text
+        while alphabet.steps_needed(alphabet.encode(text)) > CTC_STEPS:
+            text = text[:-1]
+        cut += text != example.text
+        if text:
+            out.append(Example(example.key, example.seconds, text.strip(), example.group))
+    return out, cut
+
+
+def thinned(seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the frames kept, and what is added to their attention."""
+    speech = min(int(seconds * FRAMES_A_SECOND) + MARGIN, ENCODER_FRAMES)
+    rest = np.arange(speech + int(rng.integers(STRIDE)), ENCODER_FRAMES, STRIDE)
+    bias = np.concatenate([np.zeros(speech), np.full(len(rest), math.log(STRIDE))])
+    return np.concatenate([np.arange(speech), rest]), bias.astype(np.float32)
+
+
+def batches(examples: list[Example], batch: int, seed: int) -> Iterator[list[Example]]:
+    """Endless batches of like lengths, each epoch in its own order: a function of the seed alone."""
+    epoch = 0
+    while True:
+        rng = np.random.default_rng([seed, epoch])
+        jitter = rng.uniform(0.85, 1.15, len(examples))
+        order = sorted(range(len(examples)), key=lambda i: examples[i].seconds * jitter[i])
+        groups = [order[i : i + batch] for i in range(0, len(order) - batch + 1, batch)]
+        for g in rng.permutation(len(groups)):
+            yield [examples[i] for i in groups[g]]
+        epoch += 1
+
+
+def train(
+    qformer: QFormer,
+    head: Head,
+    examples: list[Example],
+    frames_of: Callable[[str], Tensor],
+    options: Options,
+    folder: Path,
+    check: Callable[[int], dict[str, float]],
+    check_every: int = 300,
+) -> None:
+    """Train in place; `folder` gets a checkpoint every 100 steps, from which a killed run goes on."""
+    parameters = [*qformer.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
+    )
+    for module in qformer.modules():
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.0  # dropped attention has no fast kernel on a CPU
+    start = _resume(folder, qformer, head, optimiser)
+    log = open(folder / "curve.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (lives as long as the run)
+    began, seen, total = time.time(), 0, {80: 0.0, 40: 0.0}
+    for step, batch in enumerate(batches(examples, options.batch, options.seed)):
+        if step >= options.steps:
+            break
+        if step < start:
+            continue
+        for group in optimiser.param_groups:
+            group["lr"] = options.learning_rate * _schedule(step, options)
+        full = step >= options.steps - options.full_steps
+        torch.manual_seed(options.seed + step)
+        rng = np.random.default_rng([options.seed, 7, step])
+        frames, mask = _frames(batch, frames_of, rng, full)
+        qformer.train()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
+            outputs = qformer.all_sets(frames, mask)
+            loss = torch.zeros(())
+            for queries, output in outputs.items():
+                one = _ctc(head(output), batch)
+                total[queries] = total.get(queries, 0.0) + one.item()
+                loss = loss + one
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        seen += 1
+        if (step + 1) % 25 == 0:
+            row = {f"loss{k}": round(v / seen, 4) for k, v in total.items()}
+            row |= {"step": step + 1, "seconds_a_step": round((time.time() - began) / seen, 3)}
+            if (step + 1) % check_every == 0:
+                row |= check(step + 1)
+            print(json.dumps(row), flush=True)
+            log.write(json.dumps(row) + "\n")
+            log.flush()
+            began, seen, total = time.time(), 0, dict.fromkeys(total, 0.0)
+        if (step + 1) % 100 == 0 or step + 1 == options.steps:
+            _checkpoint(folder, step + 1, qformer, head, optimiser)
+
+
+@torch.inference_mode()
+def transcribe(
+    qformer: QFormer, head: Head, queries: int, keys: list[str], frames_of: Callable[[str], Tensor]
+) -> list[str]:
+    """Greedy CTC transcripts from all 1500 frames."""
+    qformer.eval()
+    texts = []
+    for start in range(0, len(keys), 16):
+        frames = torch.stack([frames_of(key) for key in keys[start : start + 16]]).float()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
+            output = qformer(frames, queries)
+            best = head(output.to(torch.bfloat16).float()).argmax(-1)
+        texts += [alphabet.decode(row) for row in best.tolist()]
+    return texts
+
+
+def error_rates(examples: list[Example], hypotheses: list[str]) -> tuple[float, float]:
+    """CER, and CER with the transcripts moved to the next utterance (the floor)."""
+    pairs = list(zip(examples, hypotheses, strict=True))
+    moved = list(zip(examples, hypotheses[1:] + hypotheses[:1], strict=True))
+    rates = []
+    for rows in (pairs, moved):
+        counts = [character_errors(example.text, text) for example, text in rows]
+        rates.append(sum(c.errors for c in counts) / max(sum(c.length for c in counts), 1))
+    return rates[0], rates[1]
+
+
+def _frames(
+    batch: list[Example], frames_of: Callable[[str], Tensor], rng: np.random.Generator, full: bool
+) -> tuple[Tensor, Tensor | None]:
+    if full:
+        return torch.stack([frames_of(e.key) for e in batch]).float(), None
+    kept = [thinned(e.seconds, rng) for e in batch]
+    longest = max(len(indices) for indices, _ in kept)
+    frames = torch.zeros(len(batch), longest, frames_of(batch[0].key).shape[1])
+    mask = torch.full((len(batch), 1, 1, longest), float("-inf"))
+    for row, (example, (indices, bias)) in enumerate(zip(batch, kept, strict=True)):
+        frames[row, : len(indices)] = frames_of(example.key)[torch.from_numpy(indices)].float()
+        mask[row, 0, 0, : len(indices)] = torch.from_numpy(bias)
+    # A hidden stretch of time now and then: the neighbours have to be read too (SpecAugment).
+    for row, example in enumerate(batch):
+        for _ in range(2):
+            width = int(rng.integers(0, 12))
+            begin = int(rng.integers(0, max(1, int(example.seconds * FRAMES_A_SECOND) - width)))
+            frames[row, begin : begin + width] = 0
+    return frames, mask
+
+
+def _ctc(log_probabilities: Tensor, batch: list[Example]) -> Tensor:
+    indices = [alphabet.encode(example.text) for example in batch]
+    return nn.functional.ctc_loss(
+        log_probabilities.transpose(0, 1),
+        torch.tensor([i for row in indices for i in row]),
+        torch.full((len(batch),), CTC_STEPS),
+        torch.tensor([len(row) for row in indices]),
+    )
+
+
+def _schedule(step: int, options: Options) -> float:
+    if step < options.warm_up:
+        return (step + 1) / options.warm_up
+    done = (step - options.warm_up) / max(1, options.steps - options.warm_up)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _checkpoint(
+    folder: Path, step: int, qformer: QFormer, head: Head, optimiser: torch.optim.Optimizer
+) -> None:
+    partial = folder / "checkpoint.part"
+    state = {
+        "step": step,
+        "qformer": qformer.state_dict(),
+        "head": head.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    torch.save(state, partial)
+    partial.replace(folder / "checkpoint.pt")
+
+
+def _resume(folder: Path, qformer: QFormer, head: Head, optimiser: torch.optim.Optimizer) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True)
+    qformer.load_state_dict(state["qformer"])
+    head.load_state_dict(state["head"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["step"])

@@ -1,0 +1,105 @@
+"""The reference adapter's model card, written from training.json and the attackers' own records.
+
+python tools/reference_card.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from train_reference import OUT
+
+NAMES = {
+    "synth-test": "synthesised, unseen sentences and voices (training grammar)",
+    "demo": "demo corpus: unseen voices, hand-written sentences",
+    "an4": "AN4, unseen speakers",
+    "vctk": "VCTK, unseen speakers and sentences",
+    "librispeech": "LibriSpeech, unseen speakers (against Whisper-base's transcripts)",
+}
+
+
+def main() -> None:
+    training = json.loads((OUT / "training.json").read_text(encoding="utf-8"))
+    curve_picture(training["curve"], OUT / "curve.svg")
+    (OUT / "CARD.md").write_text(card(training), encoding="utf-8")
+
+
+def card(training: dict[str, Any]) -> str:
+    """The card's text; every figure comes from `training`."""
+    options = training["options"]
+    data = "\n".join(f"| {name} | {count} |" for name, count in training["utterances"].items())
+    rows = "\n".join(
+        f"| {NAMES[r['corpus']]} | {r['language']} | {r['queries']} | {r['utterances']} | {r['speakers']}"
+        f" | {100 * r['cer']:.1f}% | {100 * r['cer_swapped']:.1f}% |"
+        for r in training["cer"]
+    )
+    return f"""# The reference adapter, first version
+
+A Q-Former (2 layers, hidden 768, cross-attention in each layer, 13.5 million parameters, float16) with two sets of
+queries, 80 (`reference`) and 40 (`reference-lite`), on the frozen encoder of Whisper-base. It is the architecture of
+ESRT (arXiv 2605.28642) at a size that a laptop trains and runs. It is **not** ESRT-4B: what is found on it is said of
+it alone.
+
+This version is warmed up by CTC so that its tensor carries what was said. There is no language model behind it yet.
+
+## Training
+{options["steps"]} steps of {options["batch"]} utterances (the last {options["full_steps"]} on all 1500 frames,
+those before on the frames of the speech and every eighth of the padding), AdamW, learning rate
+{options["learning_rate"]}, seed {options["seed"]}; both query sets in every step; a throw-away head expands the queries into 320 CTC steps.
+{training["texts_cut"]} texts were longer than that and were cut.
+
+| training data (role adapter-train) | utterances |
+|---|---|
+{data}
+
+AN4 (CMU), LibriSpeech train-clean-100 (CC BY 4.0; its transcripts are Whisper-base's) and speech synthesised by the
+project with Kokoro-82M (`tools/make_training_speech.py`). Nothing of VoxLingua, VCTK or the demo corpus.
+`split.json` (SHA-256 {training["split"]}) gives every speaker and sentence its role.
+
+![loss and development CER](curve.svg)
+
+## What the tensor carries
+CER of greedy CTC from the shipped weights, all 1500 frames, wire tensor rounded to bfloat16. Swapped: the transcript of
+the next utterance's tensor, the floor. Japanese is spelled in Latin letters. Rerun by
+`python tools/train_reference.py --only table`.
+
+| speech | language | queries | utterances | speakers | CER | swapped |
+|---|---|---|---|---|---|---|
+{rows}
+
+## Terms
+Apache-2.0, as the package; the data's notices are in `NOTICE`.
+"""
+
+
+def curve_picture(curve: list[dict[str, float]], path: Path) -> None:
+    """Loss of both query sets and the development CER over the steps."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "esrt-privacy"
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    steps = [row["step"] for row in curve]
+    for queries, style in ((80, "-"), (40, "--")):
+        left.plot(
+            steps, [row[f"loss{queries}"] for row in curve], style, label=f"{queries} queries"
+        )
+        checked = [row for row in curve if f"development_cer{queries}" in row]
+        rates = [100 * row[f"development_cer{queries}"] for row in checked]
+        right.plot(
+            [row["step"] for row in checked], rates, style, marker="o", label=f"{queries} queries"
+        )
+    left.set(xlabel="steps", ylabel="CTC loss, a character", yscale="log")
+    right.set(xlabel="steps", ylabel="CER on development voices, %", ylim=(0, None))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(path, metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
