@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esrt_privacy import __version__
-from esrt_privacy.errors import AttackError
+from esrt_privacy.errors import AttackError, ReportError, SystemUnavailable
 from esrt_privacy.progress import Reporter, silent
 
 if TYPE_CHECKING:
+    from esrt_privacy.attacks.hearing import Judge
     from esrt_privacy.attacks.reconstruction import Outcome
+    from esrt_privacy.attacks.reconstruction_speakers import SpeakerTrials
     from esrt_privacy.corpora import Corpus, Split
     from esrt_privacy.findings import Example, Run
 
@@ -56,58 +58,33 @@ class Done:
     notes: tuple[str, ...] = field(default=())
 
 
-def reconstruct(request: ReconstructionRequest, report: Reporter = silent) -> Done:
+def reconstruct(
+    request: ReconstructionRequest, report: Reporter = silent, judge: Judge | None = None
+) -> Done:
     """Attack one tap of one system by reconstruction, and write findings.json and report.html.
 
-    Raises one of the package's errors, in one line, where the request cannot be carried out.
+    `judge` measures the sounds; by default Whisper-tiny.en and GE2E. Raises one of the package's errors, in one line,
+    where the request cannot be carried out.
     """
-    from esrt_privacy.assets import cache_folder, ge2e_weights, whisper_folder
-    from esrt_privacy.attacks import attackers as trained
+    from esrt_privacy.assets import cache_folder
     from esrt_privacy.attacks import reconstruction
-    from esrt_privacy.attacks.hearing import Judge
     from esrt_privacy.attacks.inverter_training import Budget, TrainingOptions
     from esrt_privacy.attacks.reconstruction_speakers import enrol
     from esrt_privacy.corpora import load_corpus
     from esrt_privacy.findings import write_run
-    from esrt_privacy.judges.recogniser import Recogniser
-    from esrt_privacy.judges.speakers import Ge2e
     from esrt_privacy.reports.page import write_page
     from esrt_privacy.systems.registry import build_system
 
     options = TrainingOptions(Budget.parse(request.budget), seed=request.seed)
     full = load_corpus(request.corpus)
-    # Judges first: a missing one is said before hours of work, not after.
-    judge = Judge(
-        Recogniser(whisper_folder("whisper-tiny.en", request.weights)),
-        Ge2e(ge2e_weights(request.weights)),
-    )
     system = build_system(request.system, request.weights)
-    split, heard = (
-        shipped_split()
-        if request.system in ("reference", "reference-lite")
-        else (None, frozenset())
-    )
-    notes: list[str] = []
-    training: Corpus | None = None
-    if request.train_corpus is None:
-        tests = reconstruction.test_part(full, split, heard)
-    elif request.train_corpus == request.corpus:
-        training, tests, own_split = reconstruction.divided(full, request.seed)
-        request.out.mkdir(parents=True, exist_ok=True)
-        own_split.save(request.out / "split.json")
-    else:
-        tests = full
-        asked = load_corpus(request.train_corpus)
-        training = trained.without(asked, tests)
-        if len(training) < len(asked):
-            notes.append(
-                f"left {len(asked) - len(training)} training utterances out: their speaker, sentence or"
-                " recording is in the test corpus"
-            )
-        if not len(training):
-            raise AttackError(
-                f"{asked.name}: nothing is left to train on that is not in the test corpus; give other recordings"
-            )
+    taps = list(dict.fromkeys([request.tap, reconstruction.CONTROL_TAP, "encoder"]))
+    reconstruction.require_taps(system, taps)
+    # The judge before any work: a missing one is said now, not after hours.
+    judge = judge or _judge(request.weights)
+    _make_folder(request.out)
+    parts = _parts(request, full)
+    tests, notes = parts.tests, list(parts.notes)
     if request.channel is not None:
         tests = tests.with_channel(request.channel)
         notes.append(
@@ -120,9 +97,8 @@ def reconstruct(request: ReconstructionRequest, report: Reporter = silent) -> Do
             " (--utterances)"
         )
     captures_root = cache_folder() / "captures"
-    taps = list(dict.fromkeys([request.tap, reconstruction.CONTROL_TAP, "encoder"]))
     system, attackers = reconstruction.attackers_for(
-        system, taps, training, options, captures_root, request.out, request.go_on, report
+        system, taps, parts.training, options, captures_root, request.out, request.go_on, report
     )
     outcome = reconstruction.attack(
         system, request.tap, attackers, chosen, judge, captures_root, request.out, report
@@ -131,11 +107,80 @@ def reconstruct(request: ReconstructionRequest, report: Reporter = silent) -> Do
     if trials is None:
         notes.append("no speaker findings: they need two speakers with two recordings each")
     report("writing the report", 0, 1)
-    run = _run(request, outcome, trials, (*notes, *outcome.notes), split)
+    run = _run(request, outcome, trials, judge, notes, parts.split)
     write_run(run, request.out)
     page = write_page(run, request.out)
     report("writing the report", 1, 1)
     return Done(run, page, run.corpus.notes)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What is trained on and what is tested, which share nothing; the split that says so, if there is one."""
+
+    training: Corpus | None
+    tests: Corpus
+    split: Split | None
+    notes: tuple[str, ...] = ()
+
+
+def _parts(request: ReconstructionRequest, full: Corpus) -> _Parts:
+    """Test and training utterances of a request. The shipped adapter's training data is never tested on."""
+    from esrt_privacy.attacks import reconstruction
+    from esrt_privacy.attacks.attackers import without
+    from esrt_privacy.corpora import load_corpus
+    from esrt_privacy.systems.registry import REFERENCE_NAMES
+
+    split, heard = shipped_split() if request.system in REFERENCE_NAMES else (None, frozenset())
+    tests = reconstruction.test_part(full, split, heard)
+    if request.train_corpus is None:
+        return _Parts(None, tests, split)
+    same = _same_corpus(request.train_corpus, request.corpus)
+    if same and len(tests) == len(full):
+        training, tests, split = reconstruction.divided(full, request.seed)
+        split.save(request.out / "split.json")
+        return _Parts(training, tests, split)
+    asked = full if same else load_corpus(request.train_corpus)
+    training = without(asked, tests)
+    notes = () if same else tuple(f"training corpus: {note}" for note in asked.notes)
+    if len(training) < len(asked):
+        left_out = len(asked) - len(training)
+        notes += (
+            f"left {left_out} training utterances out: their speaker, sentence or recording is in the"
+            " test corpus",
+        )
+    if not len(training):
+        raise AttackError(
+            f"{asked.name}: nothing is left to train on that is not in the test corpus; give other recordings"
+        )
+    return _Parts(training, tests, split, notes)
+
+
+def _same_corpus(first: str, second: str) -> bool:
+    """Whether two specifications name one corpus; a folder may be spelled in several ways."""
+    return first == second or (
+        "demo" not in (first, second)
+        and Path(first).expanduser().resolve() == Path(second).expanduser().resolve()
+    )
+
+
+def _judge(weights: Path | None) -> Judge:
+    from esrt_privacy.attacks.hearing import Judge
+    from esrt_privacy.judges.recogniser import Recogniser
+    from esrt_privacy.judges.speakers import Ge2e
+
+    # The dear one last: a missing speaker encoder is said at once.
+    speakers = Ge2e.load(weights)
+    return Judge(Recogniser.load("whisper-tiny.en", weights), speakers)
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportError(
+            f"{out}: cannot hold the report ({error.strerror}); give another folder as --out"
+        ) from error
 
 
 def shipped_split() -> tuple[Split, frozenset[str]]:
@@ -144,23 +189,32 @@ def shipped_split() -> tuple[Split, frozenset[str]]:
     from esrt_privacy.systems.registry import reference_folder
 
     folder = reference_folder()
-    heard = (folder / "training_audio.txt").read_text(encoding="ascii").split()
+    path = folder / "training_audio.txt"
+    try:
+        heard = path.read_text(encoding="ascii").split()
+    except OSError as error:
+        raise SystemUnavailable(
+            f"{path}: missing from this installation, so nobody knows what the reference was trained on;"
+            " reinstall esrt-privacy"
+        ) from error
     return Split.load(folder / "split.json"), frozenset(heard)
 
 
 def _run(
     request: ReconstructionRequest,
     outcome: Outcome,
-    trials: object,
+    trials: SpeakerTrials | None,
+    judge: Judge,
     notes: Sequence[str],
     split: Split | None,
 ) -> Run:
     from esrt_privacy.attacks.reconstruction_findings import Findings
     from esrt_privacy.findings import AuditedCorpus, Run
 
-    builder = Findings(outcome, trials, request.seed)  # type: ignore[arg-type]
+    builder = Findings(outcome, trials, request.seed)
     fingerprints = {
         "corpus": outcome.corpus.fingerprint,
+        "judge": judge.fingerprint,
         **{f"system at {name}": c.system_fingerprint for name, c in outcome.captures.items()},
         **{f"capture at {name}": c.fingerprint for name, c in outcome.captures.items()},
     }

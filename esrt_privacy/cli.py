@@ -15,6 +15,8 @@ import typer
 
 from esrt_privacy.errors import EsrtPrivacyError
 
+INTERRUPTED = 130  # typer's exit code after Ctrl-C
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -178,9 +180,10 @@ def main() -> None:
     except EsrtPrivacyError as error:
         typer.echo(f"esrt-privacy: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("esrt-privacy: interrupted; the same command goes on where it was", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("esrt-privacy: interrupted; the same command goes on where it was", err=True)
+        raise
 
 
 if __name__ == "__main__":

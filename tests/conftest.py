@@ -27,3 +27,50 @@ def speech_folder() -> Path:
     if not (folder / "manifest.jsonl").is_file():
         pytest.skip(f"no recorded speech: {SPEECH_VARIABLE}={named} has no manifest.jsonl")
     return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def tiny_system(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The adapter folder of a random ESRT system of the smallest sizes."""
+    from tests import tiny
+
+    return tiny.write_system(tmp_path_factory.mktemp("system"))
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random recogniser in it."""
+    from tests import tiny
+
+    return tiny.write_recogniser(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def tiny_judge(tiny_weights: Path):
+    """A judge that hears nonsense, but always the same."""
+    from tests import tiny
+
+    return tiny.judge(tiny_weights)
+
+
+@pytest.fixture(scope="session")
+def tiny_speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six synthetic speakers of four utterances each, with a manifest of texts and sexes."""
+    from tests import tiny
+
+    folder = tiny.write_speech(tmp_path_factory.mktemp("speech"), speakers=6, each=4, longest=1.6)
+    tiny.write_manifest(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder for captures that all tests share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def own_cache(tiny_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shared cache folder, named to the package."""
+    monkeypatch.setenv("ESRT_PRIVACY_CACHE", str(tiny_cache))
+    return tiny_cache

@@ -1,7 +1,7 @@
 """CTC warm-up of a Q-Former (Graves et al. 2006): a throw-away head spells what was said from the queries.
 
-Cached encoder frames are thinned: all frames of the speech and half a second after it, then every eighth frame of the
-padding, with ln 8 added to its attention so that the padding keeps its weight. The last steps see all 1500 frames.
+Cached encoder frames are thinned: all frames of the speech and half a second after it, then every sixteenth frame of
+the padding, with ln 16 added to its attention so that the padding keeps its weight. The last steps see all 1500 frames.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from esrt_privacy.measures.text import character_errors
 
 FRAMES_A_SECOND = 50
 MARGIN = 25  # frames kept after the speech
-STRIDE = 8  # of the frames kept further on
+STRIDE = 16  # of the frames kept further on
+CHECKPOINT_EVERY = 100  # steps
 CTC_STEPS = 320  # outputs of the head: 4 a query of 80, 8 of 40
 
 
@@ -154,7 +155,7 @@ def train(
             log.write(json.dumps(row) + "\n")
             log.flush()
             began, seen, total = time.time(), 0, dict.fromkeys(total, 0.0)
-        if (step + 1) % 100 == 0 or step + 1 == options.steps:
+        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == options.steps:
             _checkpoint(folder, step + 1, qformer, head, optimiser)
 
 

@@ -46,8 +46,9 @@ This version is warmed up by CTC so that its tensor carries what was said. There
 
 ## Training
 {options["steps"]} steps of {options["batch"]} utterances (the last {options["full_steps"]} on all 1500 frames,
-those before on the frames of the speech and every eighth of the padding), AdamW, learning rate
-{options["learning_rate"]}, seed {options["seed"]}; both query sets in every step; a throw-away head expands the queries into 320 CTC steps.
+those before on the frames of the speech and every sixteenth of the padding), AdamW, learning rate
+{options["learning_rate"]}, seed {options["seed"]}; both query sets in every step; a throw-away head expands the queries
+into 320 CTC steps. An epoch shows each utterance of AN4 twice.
 {training["texts_cut"]} texts were longer than that and were cut.
 
 | training data (role adapter-train) | utterances |

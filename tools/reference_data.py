@@ -28,8 +28,8 @@ from esrt_privacy.systems.esrt_system import EsrtSystem
 SEED = 20260528
 # Shares of the speakers (voices) of each corpus. VoxLingua has no licence: nothing of it is used.
 ROLES = {
-    "an4": {"adapter-train": 0.65, "attack-train": 0.10, "test": 0.25},
-    "librispeech": {"adapter-train": 0.70, "attack-train": 0.10, "test": 0.20},
+    "an4": {"adapter-train": 0.75, "test": 0.25},
+    "librispeech": {"adapter-train": 0.75, "attack-train": 0.05, "test": 0.20},
     "vctk": {"test": 1.0},
     "synth-train": {"adapter-train": 0.85, "attack-train": 0.10, "development": 0.05},
     "synth-test": {"test": 1.0},

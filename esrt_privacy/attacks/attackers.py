@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from esrt_privacy.attacks.inverter import Inverter, load_inverter, save_inverter
 from esrt_privacy.attacks.inverter_training import CurvePoint
-from esrt_privacy.corpora import Corpus, Split
+from esrt_privacy.corpora import Corpus, Split, Utterance
 from esrt_privacy.corpora.split import sentence_key, speaker_key
 from esrt_privacy.errors import AttackError
 from esrt_privacy.systems.base import Tap
@@ -93,12 +92,12 @@ def unseen(corpus: Corpus, split: Split, heard: frozenset[str]) -> Corpus:
     among those trained on (`heard`, first 16 hex digits), whatever name they go by here.
     """
 
-    def is_new(utterance: object) -> bool:
-        roles = {split.speakers.get(speaker_key(utterance))}  # type: ignore[arg-type]
-        sentence = sentence_key(utterance.text)  # type: ignore[attr-defined]
+    def is_new(utterance: Utterance) -> bool:
+        roles = {split.speakers.get(speaker_key(utterance))}
+        sentence = sentence_key(utterance.text)
         if sentence is not None:
             roles.add(split.sentences.get(sentence))
-        return roles <= {None, "test"} and utterance.fingerprint[:16] not in heard  # type: ignore[attr-defined]
+        return roles <= {None, "test"} and utterance.fingerprint[:16] not in heard
 
     return corpus.filter(is_new)
 
@@ -107,7 +106,7 @@ def without(training: Corpus, test: Corpus) -> Corpus:
     """The training utterances that share no speaker, sentence or recording with the test corpus."""
     speakers = {speaker_key(u) for u in test}
     sentences = {sentence_key(u.text) for u in test} - {None}
-    audio = _fingerprints(test)
+    audio = {u.fingerprint for u in test}
     return training.filter(
         lambda u: (
             speaker_key(u) not in speakers
@@ -115,7 +114,3 @@ def without(training: Corpus, test: Corpus) -> Corpus:
             and u.fingerprint not in audio
         )
     )
-
-
-def _fingerprints(corpus: Iterable[object]) -> set[str]:
-    return {u.fingerprint for u in corpus}  # type: ignore[attr-defined]

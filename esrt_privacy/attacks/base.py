@@ -54,7 +54,10 @@ def decide(
     if control_passed is False:
         return "invalid", f"the positive control failed ({control_words}): the attack is too weak"
     if evidence.difference is None or evidence.low is None or evidence.high is None:
-        return "inconclusive", "there are too few speakers or values for an interval"
+        return (
+            "inconclusive",
+            "no interval exists: too few speakers or values, or all of them alike",
+        )
     if evidence.corrected_low is not None and evidence.corrected_low > 0:
         return (
             "leaks",

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from esrt_privacy.judges.speakers import Ge2e
 from esrt_privacy.measures import speech
 from esrt_privacy.measures.text import word_errors
 
-VERSION = 1  # raised when what is measured changes, so that old judgements are not used
+VERSION = 2  # raised when what is measured changes, so that old judgements are not used
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,13 @@ class Judge:
     def __init__(self, recogniser: Recogniser, speakers: Ge2e) -> None:
         self._recogniser = recogniser
         self._speakers = speakers
+        self._pitch: dict[str, np.ndarray] = {}  # of real recordings, by fingerprint
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of both networks' weights: another judge's judgements are not used."""
+        parts = f"{VERSION}|{self._recogniser.fingerprint}|{self._speakers.fingerprint}"
+        return hashlib.sha256(parts.encode()).hexdigest()
 
     def hears(self, utterance: Utterance) -> bool:
         """Whether WER can be measured: English, with a text, and not AN4.
@@ -59,23 +67,20 @@ class Judge:
         progress: Callable[[int], None] | None = None,
     ) -> dict[str, Judgement]:
         """Judge `sound(utterance)` for each utterance; by id. `key` says what made the sounds."""
-        name = hashlib.sha256(f"{VERSION}|{key}".encode()).hexdigest()[:24]
+        name = hashlib.sha256(f"{self.fingerprint}|{key}".encode()).hexdigest()[:24]
         path = store / f"{name}.jsonl"
         known = _read(path)
+        keys = {u.id: _row_key(u) for u in utterances}
         for start in range(0, len(utterances), self._recogniser.batch_size):
             batch = utterances[start : start + self._recogniser.batch_size]
-            todo = [u for u in batch if u.fingerprint not in known]
-            if todo:
-                rows = self._batch(todo, [sound(u) for u in todo])
-                known |= rows
-                store.mkdir(parents=True, exist_ok=True)
-                with open(path, "a", encoding="utf-8") as file:
-                    for fingerprint, row in rows.items():
-                        line = {"audio": fingerprint, **asdict(row)}
-                        file.write(json.dumps(_null_for_nan(line)) + "\n")
+            # The whole batch again where one is missing: the longest sets the recogniser's bound for all.
+            if any(keys[u.id] not in known for u in batch):
+                rows = self._batch(batch, [sound(u) for u in batch])
+                known |= {keys[u.id]: row for u, row in zip(batch, rows, strict=True)}
+                _append(path, {keys[u.id]: known[keys[u.id]] for u in batch})
             if progress is not None:
                 progress(start + len(batch))
-        return {u.id: known[u.fingerprint] for u in utterances}
+        return {u.id: known[keys[u.id]] for u in utterances}
 
     def embedding(self, wave: np.ndarray) -> tuple[float, ...] | None:
         """The voice of a recording, 256 values of unit norm; None for silence."""
@@ -84,31 +89,56 @@ class Judge:
         except AudioError:
             return None
 
-    def _batch(self, utterances: list[Utterance], waves: list[np.ndarray]) -> dict[str, Judgement]:
+    def _batch(self, utterances: Sequence[Utterance], waves: list[np.ndarray]) -> list[Judgement]:
         heard = [i for i, u in enumerate(utterances) if self.hears(u)]
         texts = dict(
             zip(heard, self._recogniser.transcribe([waves[i] for i in heard], "eng"), strict=True)
         )
-        rows = {}
+        rows = []
         for i, (utterance, wave) in enumerate(zip(utterances, waves, strict=True)):
             real = utterance.waveform()
             count = None
             if i in texts:
                 reference = normalise(utterance.text or "", "eng")
                 count = word_errors(reference, normalise(texts[i], "eng"))
-            rows[utterance.fingerprint] = Judgement(
-                stoi=speech.stoi(real, wave),
-                estoi=speech.estoi(real, wave),
-                mcd=speech.mcd_dtw(real, wave),
-                f0=speech.f0_correlation(real, wave),
-                envelope=speech.envelope_correlation(real, wave),
-                seconds=len(wave) / 16_000,
-                transcript=texts.get(i),
-                word_errors=count.errors if count else None,
-                words=count.length if count else None,
-                embedding=self.embedding(wave),
+            pitch = self._pitch_of(utterance, real)
+            rows.append(
+                Judgement(
+                    stoi=speech.stoi(real, wave),
+                    estoi=speech.estoi(real, wave),
+                    mcd=speech.mcd_dtw(real, wave),
+                    f0=speech.f0_correlation(real, wave, reference_track=pitch),
+                    envelope=speech.envelope_correlation(real, wave),
+                    seconds=len(wave) / 16_000,
+                    transcript=texts.get(i),
+                    word_errors=count.errors if count else None,
+                    words=count.length if count else None,
+                    embedding=self.embedding(wave),
+                )
             )
         return rows
+
+    def _pitch_of(self, utterance: Utterance, real: np.ndarray) -> np.ndarray:
+        key = utterance.fingerprint
+        if key not in self._pitch:
+            self._pitch[key] = speech.f0_track(real)
+        return self._pitch[key]
+
+
+def _row_key(utterance: Utterance) -> str:
+    """Of the audio and of the labels that decide what is measured on it."""
+    labels = [utterance.fingerprint, utterance.language, utterance.text, utterance.corpus]
+    return hashlib.sha256(json.dumps(labels).encode()).hexdigest()
+
+
+def _append(path: Path, rows: dict[str, Judgement]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cut = path.exists() and not path.read_bytes().endswith(b"\n")
+    with open(path, "a", encoding="utf-8") as file:
+        if cut:  # a kill left half a line: nothing may be written behind it
+            file.write("\n")
+        for key, row in rows.items():
+            file.write(json.dumps(_null_for_nan({"audio": key, **asdict(row)})) + "\n")
 
 
 def _null_for_nan(row: dict[str, object]) -> dict[str, object]:
@@ -120,7 +150,7 @@ def _read(path: Path) -> dict[str, Judgement]:
     rows: dict[str, Judgement] = {}
     if not path.exists():
         return rows
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             row = json.loads(line)
             audio = row.pop("audio")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from esrt_privacy.errors import AttackError
-from esrt_privacy.esrt.config import MEL_FRAMES
+from esrt_privacy.esrt.config import LARGEST_SIZE, MEL_FRAMES, MOST_LAYERS
 
 MAX_CONTEXT = 375  # vectors that self-attention sees: longer sequences are joined to groups first
 EXPANSION_PARAMETERS = 1_250_000
@@ -36,6 +36,13 @@ class InverterConfig:
     channels: int = 176
     blocks: int = 5
     relative: int = 96
+
+    def __post_init__(self) -> None:
+        for name, size in asdict(self).items():
+            if type(size) is not int or not 0 < size <= LARGEST_SIZE:
+                raise ValueError(f"{name} must be a whole number from 1 to {LARGEST_SIZE:,}")
+        if max(self.blocks, self.context_layers) > MOST_LAYERS:
+            raise ValueError(f"more than {MOST_LAYERS} layers")
 
     @property
     def group(self) -> int:
@@ -167,12 +174,13 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(1, channels)
+        # Over the channels of each frame: a norm over time would see a batch's padding.
+        self.norm = nn.LayerNorm(channels)
         self.convolve = nn.Conv1d(channels, channels, 5, padding=2 * dilation, dilation=dilation)
         self.mix = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.mix(nn.functional.gelu(self.convolve(self.norm(x))))
+        out: Tensor = x + self.mix(nn.functional.gelu(self.convolve(self.norm(x.transpose(1, 2)).transpose(1, 2))))
         return out
 
 
@@ -193,9 +201,20 @@ def load_inverter(path: Path) -> tuple[Inverter, dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             about = dict(file.metadata() or {})
             weights = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-        model = Inverter(InverterConfig(**json.loads(about.pop("config"))))
-        model.load_state_dict(weights)
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        # On no device: sizes from a file are not trusted before they are compared with its tensors.
+        with torch.device("meta"):
+            model = Inverter(InverterConfig(**json.loads(about.pop("config"))))
+        model.load_state_dict(weights, assign=True)
+    except (
+        OSError,
+        SafetensorError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AssertionError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise AttackError(f"{path}: not a reconstruction network ({reason})") from error
     return model.eval(), about

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from esrt_privacy.attacks.inverter import Inverter, InverterConfig
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
+from esrt_privacy.corpora.utterance import shown
 from esrt_privacy.errors import AttackError
 from esrt_privacy.esrt.config import MEL_FRAMES
 from esrt_privacy.esrt.precision import fast_bfloat16
@@ -23,6 +24,7 @@ from esrt_privacy.esrt.precision import fast_bfloat16
 FRAMES_A_SECOND = 100
 LEAST_UTTERANCES = 4
 STATISTICS_UTTERANCES = 200
+SAVE_SECONDS = 30.0  # most work that a killed training loses
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,14 @@ class Budget:
     @classmethod
     def parse(cls, text: str) -> Budget:
         """`5m`, `90s`, `1h` or `2000 steps` (also `2000`). Raises AttackError for anything else."""
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|steps?)?\s*", text)
-        if not match or float(match[1]) <= 0:
-            raise AttackError(f"budget '{text}': write 5m, 90s, 1h or '2000 steps'")
-        amount, unit = float(match[1]), match[2]
-        if unit is None or unit.startswith("step"):
+        match = re.fullmatch(r"\s*([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|m|h|steps?)?\s*", text)
+        amount, unit = (float(match[1]), match[2]) if match else (0.0, None)
+        in_steps = unit is None or unit.startswith("step")
+        if amount <= 0 or (in_steps and not amount.is_integer()):
+            raise AttackError(f"budget '{shown(text, 40)}': write 5m, 90s, 1h or '2000 steps'")
+        if in_steps:
             return cls(steps=int(amount))
-        return cls(seconds=amount * {"s": 1, "m": 60, "h": 3600}[unit])
+        return cls(seconds=amount * {"s": 1, "m": 60, "h": 3600}[str(unit)])
 
     def share(self, steps: int, seconds: float) -> float:
         """How much of the budget is used, 0 to 1."""
@@ -107,6 +110,7 @@ def train_inverter(
     optimiser = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=0.01)
     steps, spent, curve = _resume(checkpoint, model, optimiser)
     began = time.monotonic() - spent
+    saved = time.monotonic()
     for batch in _batches(utterances, options, steps):
         used = options.budget.share(steps, time.monotonic() - began)
         if used >= 1:
@@ -117,6 +121,11 @@ def train_inverter(
         model.train()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
             loss = _loss(model, tensors.batch(batch), *_target(mels, batch))
+        if not bool(torch.isfinite(loss)):
+            raise AttackError(
+                f"training on {tensors.tap} went astray after {steps} steps (the error is no number);"
+                " give another --seed"
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -127,10 +136,12 @@ def train_inverter(
             curve.append(
                 CurvePoint(steps, seconds, development_loss(model, tensors, mels, development))
             )
+        if steps % 100 == 0 or time.monotonic() - saved >= SAVE_SECONDS:
             _checkpoint(checkpoint, model, optimiser, steps, time.monotonic() - began, curve)
+            saved = time.monotonic()
         if progress is not None and steps % 5 == 0:
             seconds = time.monotonic() - began
-            at = curve[-1] if curve else CurvePoint(steps, seconds, float(loss))
+            at = curve[-1] if curve else CurvePoint(steps, seconds, float(loss.detach()))
             progress(options.budget.share(steps, seconds), at)
     seconds = time.monotonic() - began
     if not curve or curve[-1].steps != steps:
@@ -138,6 +149,8 @@ def train_inverter(
             CurvePoint(steps, seconds, development_loss(model, tensors, mels, development))
         )
         _checkpoint(checkpoint, model, optimiser, steps, seconds, curve)
+    if progress is not None:
+        progress(1.0, curve[-1])
     return model.eval(), curve
 
 
@@ -153,7 +166,7 @@ def development_loss(
     for start in range(0, len(development), 16):
         batch = development[start : start + 16]
         target, lengths = _target(mels, batch)
-        predicted, _ = model(tensors.batch(batch), lengths)
+        predicted = model(tensors.batch(batch), lengths)[0][:, : target.shape[1]]
         mask = _mask(lengths, target.shape[1])
         total += float(((predicted - target).abs() * mask).sum())
         count += float(mask.sum()) * target.shape[2]
@@ -164,7 +177,8 @@ def _loss(model: Inverter, tensors: Tensor, target: Tensor, lengths: Tensor) -> 
     """L1 on log-mel, on its changes over time and frequency, and on the logarithm of the length."""
     predicted, frames = model(tensors, lengths)
     mask = _mask(lengths, target.shape[1])
-    error = predicted.float() - target
+    # The network gives a least number of frames; an utterance may have fewer.
+    error = predicted[:, : target.shape[1]].float() - target
     weight = mask.sum() * target.shape[2]
     level = (error.abs() * mask).sum() / weight
     over_time = ((error[:, 1:] - error[:, :-1]).abs() * mask[:, 1:]).sum() / weight

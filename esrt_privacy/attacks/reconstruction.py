@@ -63,7 +63,6 @@ class Outcome:
     ceiling: dict[str, Judgement]
     mean_mel: dict[str, Judgement]
     sounds: dict[str, Callable[[Utterance], np.ndarray]]
-    notes: tuple[str, ...]
 
 
 def chosen_utterances(corpus: Corpus, most: int, seed: int) -> Corpus:
@@ -81,6 +80,14 @@ def chosen_utterances(corpus: Corpus, most: int, seed: int) -> Corpus:
         ranked.append((not (u.language == "eng" and u.text), taken[u.speaker], draw[u.id], u.id))
     wanted = {row[-1] for row in sorted(ranked)[:most]}
     return corpus.filter(lambda u: u.id in wanted)
+
+
+def require_taps(system: EsrtSystem, taps: Sequence[str]) -> None:
+    """Raise AttackError for a tap that the system does not have; a control basis may still be fitted."""
+    for tap in taps:
+        if tap not in system.taps and tap != CONTROL_TAP:
+            known = ", ".join(system.taps)
+            raise AttackError(f"system {system.name} has no tap '{tap}'; it has {known}")
 
 
 def attackers_for(
@@ -123,6 +130,7 @@ def attackers_for(
 
         key = (
             f"{system.taps[tap].fingerprint[:12]}-{captures['mel'].fingerprint[:12]}-{options.seed}"
+            f"{'-continued' if start else ''}"
         )
         model, curve = train_inverter(
             captures[tap],
@@ -133,7 +141,7 @@ def attackers_for(
             watch,
             start.model if start else None,
         )
-        path = out / "attackers" / f"{tap}.safetensors"
+        path = f"attackers/{tap}.safetensors"
         attackers[tap] = TrainedInverter(
             model,
             tap,
@@ -143,9 +151,9 @@ def attackers_for(
             str(options.budget),
             options.seed,
             tuple(curve),
-            str(path),
+            path,
         )
-        attackers[tap].save(path)
+        attackers[tap].save(out / path)
     return system, attackers
 
 
@@ -163,13 +171,10 @@ def attack(
 
     `attackers` has the audited tap first. Judgements are kept in `out`, so that a killed run goes on.
     """
-    notes: list[str] = []
     label = f"encoding {len(test)} test utterances"
     captures = capture(
         system, [*attackers, "mel"], test, captures_root, lambda d, t: report(label, d, t)
     )
-    if len(captures["mel"].corpus) < len(test):
-        notes += captures["mel"].corpus.notes[len(test.notes) :]
     test = captures["mel"].corpus
     utterances = sorted(test, key=frames_of)
     partner = _partners(test)
@@ -216,10 +221,9 @@ def attack(
         test,
         captures,
         taps,
-        ceiling=judged("true mel", "griffin-lim", true_mel),
-        mean_mel=judged("mean mel", str(mean.sum().item()), mean_mel),
+        ceiling=judged("true mel", f"griffin-lim {mels.system_fingerprint}", true_mel),
+        mean_mel=judged("mean mel", mean.numpy().tobytes().hex(), mean_mel),
         sounds=sounds,
-        notes=tuple(notes),
     )
 
 
@@ -269,13 +273,10 @@ def _reconstructor(
 
 
 def _shipped_or_error(system: EsrtSystem, tap: str) -> TrainedInverter:
+    require_taps(system, [tap])
     if tap not in system.taps:
-        if tap == CONTROL_TAP:
-            raise AttackError(
-                f"no control basis is shipped for {system.name}'s tensor; give --train-corpus to fit one"
-            )
         raise AttackError(
-            f"system {system.name} has no tap '{tap}'; it has {', '.join(system.taps)}"
+            f"no control basis is shipped for {system.name}'s tensor; give --train-corpus to fit one"
         )
     attacker = shipped_inverter(system.taps[tap])
     if attacker is None:
@@ -319,6 +320,6 @@ def _partners(test: Corpus) -> dict[str, Utterance]:
 
 
 def _weights_key(attacker: TrainedInverter) -> str:
-    from esrt_privacy.esrt.edge import fingerprint
+    from esrt_privacy.weights import fingerprint
 
     return fingerprint(attacker.model)

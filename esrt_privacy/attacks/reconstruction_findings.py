@@ -169,7 +169,7 @@ class Findings:
         outcome = self._outcome
         floors = {"mean mel": outcome.mean_mel, "another utterance": self._another()}
         if metric is LENGTH:
-            floors = {"another utterance": self._lengths_of_others()}
+            floors = {"median length": self._lengths_of_others()}
         floors = {name: rows for name, rows in floors.items() if rows}
         estimates = {name: self._estimate(metric, rows) for name, rows in floors.items()}
         sign = leakage_sign(metric.leaks_when)

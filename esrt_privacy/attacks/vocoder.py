@@ -14,6 +14,7 @@ BINS = WINDOW // 2 + 1
 MEL_STEPS = 60
 GRIFFIN_LIM_STEPS = 32
 MOMENTUM = 0.99
+LEAST_FRAMES = 4  # fewer do not fill Griffin-Lim's own window
 
 
 def waveform(log_mel: Tensor) -> np.ndarray:
@@ -24,6 +25,9 @@ def waveform(log_mel: Tensor) -> np.ndarray:
     """
     import torchaudio
 
+    frames = log_mel.shape[0]
+    missing = max(0, LEAST_FRAMES - frames)
+    log_mel = torch.cat([log_mel, log_mel[-1:].expand(missing, -1)])
     magnitude = power_spectrum(log_mel).sqrt()
     wave = torchaudio.functional.griffinlim(
         magnitude,
@@ -36,7 +40,7 @@ def waveform(log_mel: Tensor) -> np.ndarray:
         momentum=MOMENTUM,
         length=HOP * log_mel.shape[0],
         rand_init=False,
-    )
+    )[: HOP * frames]
     peak = float(wave.abs().max())
     if peak > 0.99:
         wave = wave * (0.99 / peak)

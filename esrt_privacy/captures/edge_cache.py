@@ -33,6 +33,9 @@ TENSOR_COLUMN = "adapter_embeds"
 SYSTEM_NAME = "edge cache"
 TAP = "qformer"
 MAX_JSON_BYTES = 16 * 1024 * 1024
+# What Arrow's reader raises beside its own errors.
+DAMAGE = (OSError, ValueError, EOFError, MemoryError, StopIteration, struct.error)
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"  # a message of no bytes (Arrow format, IPC streaming)
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ def _data_files(folder: Path) -> list[Path]:
         # Versions of `datasets` before 1.9 stored a selection beside the whole table.
         raise CaptureError(f"{path}: a selection of rows; save it with a newer version of datasets")
     files = state.get("_data_files")
-    names = [f.get("filename") if isinstance(f, dict) else None for f in files or ()]
+    rows = files if isinstance(files, list) else []
+    names = [row.get("filename") if isinstance(row, dict) else None for row in rows]
     if not names or not all(map(_is_bare_name, names)):
         raise CaptureError(f"{path}: does not name the files of a dataset")
     paths = [folder / str(name) for name in names]
@@ -177,7 +181,9 @@ def _batches(path: Path) -> Iterator[tuple[list[str | None], np.ndarray]]:
             " pip install 'esrt-privacy[train]'"
         ) from error
     try:
-        messages = pa.ipc.MessageReader.open_stream(pa.memory_map(str(path)))
+        mapped = pa.memory_map(str(path))
+        _require_end(mapped)
+        messages = pa.ipc.MessageReader.open_stream(mapped)
         schema = pa.ipc.read_schema(messages.read_next_message())
         _require_columns(path, schema)
         for message in messages:
@@ -191,8 +197,18 @@ def _batches(path: Path) -> Iterator[tuple[list[str | None], np.ndarray]]:
             if batch.num_rows:
                 names = _names(path, batch.column(AUDIO_COLUMN))
                 yield names, _tensors(path, batch.column(TENSOR_COLUMN))
-    except (pa.ArrowException, OSError, ValueError, EOFError, MemoryError, struct.error) as error:
+    except (pa.ArrowException, *DAMAGE) as error:
         raise CaptureError(f"{path}: damaged Arrow file ({shown(error)}); copy it again") from error
+
+
+def _require_end(file: pyarrow.MemoryMappedFile) -> None:
+    # Cut off between two batches, a stream reads like a shorter one.
+    size = file.size()
+    if (
+        size < len(END_OF_STREAM)
+        or file.read_at(len(END_OF_STREAM), size - len(END_OF_STREAM)) != END_OF_STREAM
+    ):
+        raise ValueError("its end is missing")
 
 
 def _require_columns(path: Path, schema: pyarrow.Schema) -> None:

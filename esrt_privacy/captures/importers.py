@@ -44,10 +44,8 @@ def with_labels(capture: Capture, corpus: Corpus) -> Capture:
     recording that was cut into windows, the first is what the script encodes. Tensors without a
     recording are left out with a note. Raises CaptureError when none is left.
     """
-    if capture.store.keyed_by_audio:
-        labelled, notes = _by_fingerprint(capture, corpus), []
-    else:
-        labelled, notes = _by_name(capture, corpus)
+    match = _by_fingerprint if capture.store.keyed_by_audio else _by_name
+    labelled, notes = match(capture, corpus)
     taken = {u.fingerprint for u in labelled}
     lost = [u.id for u in capture.corpus if u.fingerprint not in taken]
     if not labelled:
@@ -98,16 +96,16 @@ def _edge_cache(folder: Path) -> Capture:
     return Capture(Corpus(folder.resolve().name, tuple(utterances), tuple(notes)), store)
 
 
-def _by_fingerprint(capture: Capture, corpus: Corpus) -> list[Utterance]:
+def _by_fingerprint(capture: Capture, corpus: Corpus) -> tuple[list[Utterance], list[str]]:
     held = {u.fingerprint for u in capture.corpus}
-    found = []
+    found: list[Utterance] = []
     for utterance in corpus:
         try:
             if utterance.fingerprint in held:
                 found.append(utterance)
         except AudioError:
             continue  # its tensor, if there is one, counts as one without a recording
-    return found
+    return found, []
 
 
 def _by_name(capture: Capture, corpus: Corpus) -> tuple[list[Utterance], list[str]]:

@@ -13,6 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from esrt_privacy.errors import CaptureError, shown
 FORMAT = 1
 ABOUT_FILE = "about.json"
 MAX_HEADER_BYTES = 16 * 1024 * 1024
+OPEN_SHARDS = 16
 MAX_ABOUT_BYTES = 64 * 1024
 
 
@@ -50,10 +52,10 @@ class About:
             vectors, width = row["shape"]
             if not all(type(size) is int and size > 0 for size in (vectors, width)):
                 raise ValueError(f"shape {row['shape']}")
-            names = [row[name] for name in ("system", "tap", "fingerprint")]
-            if not all(isinstance(name, str) for name in names):
+            system, tap, fingerprint = (row[name] for name in ("system", "tap", "fingerprint"))
+            if not all(isinstance(name, str) for name in (system, tap, fingerprint)):
                 raise TypeError("system, tap and fingerprint must be text")
-            return cls(*names, (vectors, width))
+            return cls(system, tap, fingerprint, (vectors, width))
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise CaptureError(f"{path.parent}: no capture here ({shown(error)})") from error
 
@@ -68,7 +70,7 @@ class TapStore:
         self.about = about
         self._shards: dict[str, Path] = {}
         self._digests: dict[str, str] = {}
-        self._open: dict[Path, object] = {}
+        self._open: dict[Path, Any] = {}
         self._checked: set[str] = set()
         for path in sorted(folder.glob("*.safetensors")):
             for key, digest in _shard_digests(path).items():
@@ -150,8 +152,11 @@ class TapStore:
         path = self._shards[key]
         try:
             if path not in self._open:
+                # A mapped shard counts as memory of the process while it is open.
+                while len(self._open) >= OPEN_SHARDS:
+                    self._open.pop(next(iter(self._open))).__exit__(None, None, None)
                 self._open[path] = safe_open(path, framework="pt").__enter__()
-            tensor: Tensor = self._open[path].get_tensor(key)  # type: ignore[attr-defined]
+            tensor: Tensor = self._open[path].get_tensor(key)
         except (OSError, SafetensorError) as error:
             raise _damaged(path, error) from error
         if key not in self._checked:

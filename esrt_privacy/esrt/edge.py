@@ -15,6 +15,7 @@ from esrt_privacy.errors import AssetError, SystemUnavailable, shown
 from esrt_privacy.esrt.config import SystemConfig
 from esrt_privacy.esrt.encoder import Encoder, log_mel
 from esrt_privacy.esrt.qformer import QFormer
+from esrt_privacy.weights import fingerprint
 
 CONFIG_FILE = "config.json"
 ADAPTER_FILE = "qformer.safetensors"
@@ -66,15 +67,6 @@ class Edge(nn.Module):
         """SHA-256 of everything that decides the wire tensor: encoder, Q-Former, query set."""
         parts = (self.encoder_fingerprint, fingerprint(self.qformer), str(self.config.queries))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
-
-
-def fingerprint(module: nn.Module) -> str:
-    """SHA-256 (hex) over the names, shapes and float32 values of a module's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def read_config(folder: Path) -> SystemConfig:

@@ -75,7 +75,7 @@ class Encoder(nn.Module):
         _require_heads(folder, config)
         with torch.device("meta"):
             encoder = cls(config)
-        found = _encoder_weights(folder, set(encoder.model.state_dict()))
+        found = _encoder_weights(folder)
         try:
             encoder.model.load_state_dict(found, assign=True)
         except RuntimeError as error:
@@ -113,7 +113,8 @@ def _require_heads(folder: Path, config: EncoderConfig) -> None:
         )
 
 
-def _encoder_weights(folder: Path, wanted: set[str]) -> dict[str, Tensor]:
+def _encoder_weights(folder: Path) -> dict[str, Tensor]:
+    """Every weight of the encoder, so that a layer too many shows as well as one too few."""
     from safetensors import SafetensorError, safe_open
 
     # Hub folders may hold a second copy in another precision (model.fp32-00001-of-00002).
@@ -127,9 +128,9 @@ def _encoder_weights(folder: Path, wanted: set[str]) -> dict[str, Tensor]:
         try:
             with safe_open(path, framework="pt") as file:
                 for key in file.keys():  # noqa: SIM118 (a safetensors file is no mapping)
-                    name = key.removeprefix("model.").removeprefix("encoder.")
-                    if "encoder." in key and name in wanted:
-                        found[name] = file.get_tensor(key).float()
+                    name = key.removeprefix("model.")
+                    if name.startswith("encoder."):
+                        found[name.removeprefix("encoder.")] = file.get_tensor(key).float()
         except (OSError, SafetensorError) as error:
             raise AssetError(f"{path}: cannot be read as weights ({shown(error)})") from error
     return found

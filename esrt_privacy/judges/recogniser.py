@@ -6,7 +6,7 @@ waveform gives the same text, which is what a measurement needs.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from esrt_privacy.errors import AssetError, AudioError, EsrtPrivacyError
 from esrt_privacy.judges.whisper_languages import whisper_language
+from esrt_privacy.weights import fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -60,6 +61,11 @@ class Recogniser:
         from esrt_privacy.assets import whisper_folder
 
         return cls(whisper_folder(name, weights))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the network's weights."""
+        return fingerprint(self._model)
 
     @property
     def is_multilingual(self) -> bool:

@@ -6,12 +6,14 @@ activity detector is a compiled package that the weights do not need).
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from esrt_privacy.errors import AssetError, AudioError
+from esrt_privacy.weights import fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -59,6 +61,11 @@ class Ge2e:
         from esrt_privacy.assets import ge2e_weights
 
         return cls(ge2e_weights(weights))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the network's weights."""
+        return fingerprint(self._network)
 
     def embed(self, wave: np.ndarray) -> np.ndarray:
         """The embedding of one recording: (samples,) at 16 kHz → (256,) float32 of unit length.

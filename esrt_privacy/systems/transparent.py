@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from esrt_privacy.errors import AssetError, CorpusError, shown
+from esrt_privacy.errors import AssetError, shown
 from esrt_privacy.esrt.config import MEL_FRAMES
 
 
@@ -97,25 +97,45 @@ def patches(mel: Tensor, vectors: int) -> Tensor:
 def fit_basis(
     mels: list[Tensor], vectors: int, width: int, generator: np.random.Generator
 ) -> TransparentBasis:
-    """PCA of mel patches (Pearson 1901) by eigenvectors of the covariance, silence thinned out.
+    """PCA of mel patches (Pearson 1901) by singular values.
 
     `mels` holds (mel bins, frames) of speech without the padding; patches are cut at random offsets
-    too, so that the basis does not depend on where speech starts. Raises CorpusError where no
-    recording is as long as a patch.
+    too, so that the basis does not depend on where speech starts. Speech shorter than a patch is
+    filled up with its own silence. Directions that so little speech does not have are zeros.
     """
     frames = -(-MEL_FRAMES // vectors)
     rows = []
     for mel in mels:
-        for start in range(int(generator.integers(frames)), mel.shape[1] - frames, frames):
-            rows.append(mel[:, start : start + frames].flatten())
-    if not rows:
-        raise CorpusError(f"no recording is longer than the {frames} frames of a patch")
+        start = int(generator.integers(frames))
+        if start >= mel.shape[1] - frames:
+            start = 0
+            filled = torch.full((mel.shape[0], frames + 1), float(mel.min()))
+            filled[:, : mel.shape[1]] = mel[:, : frames + 1]
+            mel = filled
+        for first in range(start, mel.shape[1] - frames, frames):
+            rows.append(mel[:, first : first + frames].flatten())
     data = torch.stack(rows).float()
     mean = data.mean(dim=0)
-    centred = data - mean
-    _, vectors_of_covariance = torch.linalg.eigh(centred.T @ centred / len(data))
-    components = vectors_of_covariance.flip(1)[:, :width].T.contiguous()
+    components = torch.zeros(width, data.shape[1])
+    found = _principal_directions(data - mean)[:width]
+    components[: len(found)] = found
     # Stored in float16: rounded here, so that a saved basis has the fingerprint of the fitted one.
     return TransparentBasis(
         mean.half().float(), components.half().float(), vectors, mels[0].shape[0]
     )
+
+
+def _principal_directions(centred: Tensor) -> Tensor:
+    """(rows, values) -> orthonormal (directions, values), the strongest first.
+
+    By whichever of the two Gram matrices is smaller: patches of few vectors have tens of thousands of values.
+    """
+    rows, values = centred.shape
+    if values <= rows:
+        return torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1).T
+    # Double: in single precision weak directions come out visibly askew.
+    centred = centred.double()
+    strength, left = torch.linalg.eigh(centred @ centred.T)
+    strength, left = strength.flip(0), left.flip(1)
+    kept = strength > 1e-6 * strength[0]
+    return ((left[:, kept] / strength[kept].sqrt()).T @ centred).float()

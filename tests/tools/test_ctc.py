@@ -1,0 +1,78 @@
+"""The warm-up's batches, targets and resuming, on a tiny Q-Former."""
+
+from pathlib import Path
+
+import ctc
+import numpy as np
+import pytest
+import torch
+
+from esrt_privacy.esrt.config import EncoderConfig, QFormerConfig
+from esrt_privacy.esrt.qformer import QFormer
+
+TINY = EncoderConfig("tiny", 80, 16, 1, 2, 32)
+QUERIES = QFormerConfig(1, 16, 2, 32, 1, (80, 40), 0.02)
+EXAMPLES = [ctc.Example(str(i), 1.0 + i / 4, "hello there"[: 4 + i], "test") for i in range(6)]
+
+
+def frames_of(key: str) -> torch.Tensor:
+    return torch.randn(1500, 16, generator=torch.Generator().manual_seed(int(key)))
+
+
+def warmed_up(folder: Path, steps: int = 4) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    qformer, head = QFormer(QUERIES, TINY), ctc.Head(16, (80, 40))
+    options = ctc.Options(steps, 1, batch=2, warm_up=2)
+    ctc.train(qformer, head, EXAMPLES, frames_of, options, folder, lambda step: {})
+    return qformer.state_dict()
+
+
+def test_thinning_keeps_all_speech_and_the_weight_of_the_padding() -> None:
+    kept, bias = ctc.thinned(3.0, np.random.default_rng(0))
+    assert (kept[:175] == np.arange(175)).all()
+    assert kept.max() < 1500
+    # Each kept frame of the padding stands for sixteen.
+    assert np.exp(bias).sum() == pytest.approx(1500, abs=ctc.STRIDE)
+
+
+def test_a_target_that_does_not_fit_is_cut_and_counted() -> None:
+    long = ctc.Example("0", 20.0, "a b " * 200, "test")
+    kept, cut = ctc.targets([EXAMPLES[0], long])
+    assert cut == 1
+    assert len(kept[1].text) <= ctc.CTC_STEPS
+    assert kept[0] == EXAMPLES[0]
+
+
+def test_batches_are_a_function_of_the_seed() -> None:
+    first = [next(ctc.batches(EXAMPLES, 2, seed)) for seed in (1, 1, 2, 3, 4)]
+    assert first[0] == first[1]
+    assert any(batch != first[0] for batch in first[2:])
+
+
+def test_swapped_transcripts_are_the_floor() -> None:
+    rows = [ctc.Example("0", 1, "abc", "x"), ctc.Example("1", 1, "xyz", "x")]
+    assert ctc.error_rates(rows, ["abc", "xyz"]) == (0.0, 1.0)
+
+
+def test_a_killed_warm_up_goes_on_and_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = warmed_up(tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    write = ctc._checkpoint
+
+    def write_and_die(*arguments: object) -> None:
+        write(*arguments)
+        raise Killed
+
+    monkeypatch.setattr(ctc, "CHECKPOINT_EVERY", 2)
+    monkeypatch.setattr(ctc, "_checkpoint", write_and_die)
+    with pytest.raises(Killed):
+        warmed_up(tmp_path / "parts")
+    monkeypatch.setattr(ctc, "_checkpoint", write)
+    resumed = warmed_up(tmp_path / "parts")
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, resumed[name]), name
