@@ -180,7 +180,8 @@ class _Block(nn.Module):
         self.mix = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.mix(nn.functional.gelu(self.convolve(self.norm(x.transpose(1, 2)).transpose(1, 2))))
+        normed = self.norm(x.transpose(1, 2)).transpose(1, 2)
+        out: Tensor = x + self.mix(nn.functional.gelu(self.convolve(normed)))
         return out
 
 

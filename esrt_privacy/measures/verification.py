@@ -175,10 +175,8 @@ def _drawn_eer(trials: _Trials, counts: ArrayLike) -> float:
 
 def _scores_and_weights(scores: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:
     values = np.asarray(scores, dtype=np.float64).ravel()
-    if weights is None:
-        mass = np.ones_like(values)
-    else:
-        mass = np.asarray(weights, dtype=np.float64).ravel()
+    given = np.ones_like(values) if weights is None else weights
+    mass = np.asarray(given, dtype=np.float64).ravel()
     if len(mass) != len(values):
         raise ValueError(f"{len(values)} scores but {len(mass)} weights")
     if (mass < 0).any():

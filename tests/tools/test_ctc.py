@@ -59,18 +59,18 @@ def test_a_killed_warm_up_goes_on_and_ends_with_the_same_weights(
 ) -> None:
     whole = warmed_up(tmp_path / "whole")
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     write = ctc._checkpoint
 
     def write_and_die(*arguments: object) -> None:
         write(*arguments)
-        raise Killed
+        raise KilledError
 
     monkeypatch.setattr(ctc, "CHECKPOINT_EVERY", 2)
     monkeypatch.setattr(ctc, "_checkpoint", write_and_die)
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         warmed_up(tmp_path / "parts")
     monkeypatch.setattr(ctc, "_checkpoint", write)
     resumed = warmed_up(tmp_path / "parts")
