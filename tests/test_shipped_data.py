@@ -1,0 +1,110 @@
+"""What the package ships: sizes, and that its parts belong together."""
+
+import json
+import os
+from collections import defaultdict
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from esrt_privacy.attacks.attackers import TrainedInverter, attackers_folder, shipped_inverter
+from esrt_privacy.audit import ReconstructionRequest, reconstruct, shipped_split
+from esrt_privacy.corpora import load_corpus
+from esrt_privacy.esrt.config import REFERENCE
+from esrt_privacy.esrt.edge import read_config
+from esrt_privacy.findings import read_run
+from esrt_privacy.systems.registry import build_system, reference_folder
+
+DATA = Path(str(resources.files("esrt_privacy") / "data"))
+BINARIES = (".safetensors", ".flac", ".npz", ".pt")
+
+
+@pytest.fixture(scope="module")
+def fetched_weights() -> None:
+    """Whisper-base, Whisper-tiny.en and GE2E, or the test is skipped."""
+    from esrt_privacy.assets import status
+
+    missing = [row.name for row in status() if row.state != "fetched"]
+    if missing and "ESRT_PRIVACY_WEIGHTS" not in os.environ:
+        pytest.skip(f"no weights ({', '.join(missing)}): run esrt-privacy assets fetch")
+
+
+def test_all_binaries_together_stay_below_90_megabytes() -> None:
+    sizes = {p.name: p.stat().st_size for p in DATA.rglob("*") if p.suffix in BINARIES}
+    assert sum(sizes.values()) <= 90e6
+    assert sizes["qformer.safetensors"] <= 36e6
+    assert sum(p.stat().st_size for p in (DATA / "demo").rglob("*") if p.is_file()) <= 20e6
+
+
+def test_each_shipped_attacker_is_small_and_of_the_same_training() -> None:
+    paths = sorted(attackers_folder().glob("reconstruction-*.safetensors"))
+    attackers = [TrainedInverter.load(path, "shipped") for path in paths]
+    assert {a.tap for a in attackers} == {"encoder", "qformer", "transparent"}
+    assert all(path.stat().st_size <= 8e6 for path in paths)
+    # A control speaks for a finding only with the same data, budget and seed.
+    assert len({(a.utterances, a.budget, a.seed, a.trained_on) for a in attackers}) == 1
+
+
+def test_the_shipped_adapter_is_the_reference() -> None:
+    config = read_config(reference_folder())
+    assert (config.encoder, config.qformer, config.queries) == (
+        REFERENCE.encoder,
+        REFERENCE.qformer,
+        80,
+    )
+
+
+def test_no_demo_recording_voice_or_sentence_was_trained_on() -> None:
+    split, heard = shipped_split()
+    demo = load_corpus("demo")
+    assert {split.role(u) for u in demo} == {"test"}
+    assert not {u.fingerprint[:16] for u in demo} & heard
+
+
+def test_the_demo_corpus_is_what_its_card_says() -> None:
+    demo = load_corpus("demo")
+    voices = defaultdict(set)
+    for u in demo:
+        voices[u.text].add(u.speaker)
+        assert u.duration is not None
+        assert 2.0 <= u.duration <= 10.0
+    assert len(demo.speakers) >= 24
+    assert len(voices) >= 200
+    assert min(len(v) for v in voices.values()) >= 2
+    card = (DATA / "demo" / "CARD.md").read_text(encoding="utf-8")
+    assert f"{len(demo)} utterances of {len(voices)} sentences" in card
+
+
+def test_the_training_record_reaches_what_the_card_claims() -> None:
+    rows = json.loads((reference_folder() / "training.json").read_text(encoding="utf-8"))["cer"]
+    cer = {(r["corpus"], r["language"], r["queries"]): r for r in rows}
+    assert cer["an4", "eng", 80]["cer"] <= 0.15
+    assert cer["demo", "eng", 80]["cer"] <= 0.20
+    # A tensor that carries nothing would do as well with another utterance's transcript.
+    assert all(r["cer"] < r["cer_swapped"] - 0.2 for r in rows)
+
+
+@pytest.mark.weights
+@pytest.mark.usefixtures("fetched_weights")
+@pytest.mark.parametrize("tap", ["encoder", "transparent", "qformer"])
+def test_the_shipped_attackers_are_found_by_the_reference(tap: str) -> None:
+    system = build_system("reference")
+    attacker = shipped_inverter(system.taps[tap])
+    assert attacker is not None
+    assert (attacker.model.config.vectors, attacker.model.config.width) == system.taps[tap].shape
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+@pytest.mark.usefixtures("fetched_weights")
+def test_reconstruct_runs_on_the_demo_corpus_with_the_shipped_attackers(tmp_path: Path) -> None:
+    done = reconstruct(ReconstructionRequest(out=tmp_path, utterances=8))
+    run = read_run(tmp_path)
+    assert run.findings == done.run.findings
+    assert done.report.read_text(encoding="utf-8").startswith("<!doctype html>")
+    stoi = {f.tap: f for f in run.findings if f.metric == "STOI"}
+    assert stoi["transparent"].estimate.value is not None
+    assert stoi["transparent"].estimate.value > 0.6
+    assert stoi["qformer"].ceiling is not None
+    assert (stoi["qformer"].ceiling.value or 0) > 0.9
