@@ -2,8 +2,8 @@
 
     python benchmarks/commands.py [--corpus PATH --train-corpus PATH]
 
-`reconstruct` runs on eight utterances of the demo corpus into a temporary folder; with a training corpus, a short training
-is measured too. Printed as measured; nothing fails.
+`reconstruct` runs on eight utterances of the demo corpus into a temporary folder; with a training corpus, a short
+training is measured too. Printed as measured; nothing fails.
 """
 
 from __future__ import annotations

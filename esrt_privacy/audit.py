@@ -39,7 +39,7 @@ class ReconstructionRequest:
     tap: str = "qformer"
     corpus: str = "demo"
     train_corpus: str | None = None
-    budget: str = "10m"
+    budget: str = "5m"
     go_on: bool = False
     out: Path = Path("runs/reconstruct")
     seed: int = 0

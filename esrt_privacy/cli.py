@@ -55,7 +55,7 @@ def reconstruct(
     ] = None,
     budget: Annotated[
         str, typer.Option(help="Training of each attacker: 5m, 90s, 1h or '2000 steps'.")
-    ] = "10m",
+    ] = "5m",
     go_on: Annotated[
         bool, typer.Option("--continue", help="Train on from the shipped attacker.")
     ] = False,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 from torch import Tensor
 
-WINDOW = 400  # samples: Whisper's frames
-HOP = 160
+from esrt_privacy.esrt.encoder import HOP, WINDOW, mel_filters
+
 BINS = WINDOW // 2 + 1
 MEL_STEPS = 60
 GRIFFIN_LIM_STEPS = 32
@@ -63,12 +61,3 @@ def power_spectrum(log_mel: Tensor) -> Tensor:
     for _ in range(MEL_STEPS):
         spectrum = spectrum * target / (gram @ spectrum).clamp(min=1e-12)
     return spectrum
-
-
-@lru_cache(maxsize=4)
-def mel_filters(mel_bins: int) -> Tensor:
-    """Whisper's mel filter bank, (mel bins, 201)."""
-    from transformers import WhisperFeatureExtractor
-
-    filters = WhisperFeatureExtractor(feature_size=mel_bins).mel_filters
-    return torch.from_numpy(np.asarray(filters, dtype=np.float32).T)

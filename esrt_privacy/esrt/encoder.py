@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import WhisperConfig, WhisperFeatureExtractor
+from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from esrt_privacy.errors import AssetError, SystemUnavailable, shown
-from esrt_privacy.esrt.config import SAMPLE_RATE, WINDOW_SAMPLES, WINDOW_SECONDS, EncoderConfig
+from esrt_privacy.esrt.config import MEL_FRAMES, WINDOW_SAMPLES, EncoderConfig
+
+WINDOW = 400  # samples: Whisper's analysis frames of 25 ms
+HOP = 160  # samples: 10 ms
+FLOOR = 1e-10  # of the mel power, before the logarithm
 
 
 def log_mel(waves: Sequence[np.ndarray], mel_bins: int) -> Tensor:
     """Whisper's log-mel of waveforms (samples,) at 16 kHz, padded or cut to 30 s.
 
-    Returns float32 (batch, mel_bins, 3000). Source: `transformers`' WhisperFeatureExtractor, the
-    filter bank, window and scaling of openai/whisper's audio.py.
+    Returns float32 (batch, mel_bins, 3000). Source: openai/whisper's audio.py (window, scaling, the
+    clamp 8 under the maximum). Frames of nothing but padding all have one value, so they are filled
+    in rather than transformed: most of a short recording's window.
     """
-    extractor = _extractor(mel_bins)
+    kept = [np.asarray(wave[:WINDOW_SAMPLES], dtype=np.float32) for wave in waves]
+    # A window of zeros behind the longest, so that the reflection at the end reflects silence.
+    longest = max(len(wave) for wave in kept) + WINDOW
+    samples = torch.zeros(len(kept), min(WINDOW_SAMPLES, -(-longest // HOP) * HOP))
+    for row, wave in zip(samples, kept, strict=True):
+        row[: len(wave)] = torch.from_numpy(wave)
     # A caller's autocast must not round the front end.
     with torch.autocast("cpu", enabled=False):
-        features = extractor(
-            [np.asarray(wave[:WINDOW_SAMPLES], dtype=np.float32) for wave in waves],
-            sampling_rate=SAMPLE_RATE,
-            return_tensors="pt",
+        spectrum = torch.stft(
+            samples, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True
         )
-    mel: Tensor = features.input_features
-    return mel
+        mel = mel_filters(mel_bins) @ spectrum[..., :-1].abs().square()
+    logarithm = nn.functional.pad(
+        mel.clamp(min=FLOOR).log10(), (0, MEL_FRAMES - mel.shape[-1]), value=math.log10(FLOOR)
+    )
+    peak = logarithm.amax(dim=(1, 2), keepdim=True)
+    return (torch.maximum(logarithm, peak - 8.0) + 4.0) / 4.0
 
 
-_EXTRACTORS: dict[int, WhisperFeatureExtractor] = {}
+@cache
+def mel_filters(mel_bins: int) -> Tensor:
+    """Whisper's mel filter bank, float32 (mel bins, 201)."""
+    from transformers import WhisperFeatureExtractor
 
-
-def _extractor(mel_bins: int) -> WhisperFeatureExtractor:
-    # Building the filter bank takes longer than a batch: one a process.
-    if mel_bins not in _EXTRACTORS:
-        _EXTRACTORS[mel_bins] = WhisperFeatureExtractor(
-            feature_size=mel_bins, sampling_rate=SAMPLE_RATE, chunk_length=WINDOW_SECONDS
-        )
-    return _EXTRACTORS[mel_bins]
+    filters = WhisperFeatureExtractor(feature_size=mel_bins).mel_filters
+    return torch.from_numpy(np.asarray(filters, dtype=np.float32).T).contiguous()
 
 
 class Encoder(nn.Module):
