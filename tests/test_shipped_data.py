@@ -76,13 +76,14 @@ def test_the_demo_corpus_is_what_its_card_says() -> None:
     assert f"{len(demo)} utterances of {len(voices)} sentences" in card
 
 
-def test_the_training_record_reaches_what_the_card_claims() -> None:
+def test_the_tensor_carries_what_was_said() -> None:
     rows = json.loads((reference_folder() / "training.json").read_text(encoding="utf-8"))["cer"]
     cer = {(r["corpus"], r["language"], r["queries"]): r for r in rows}
-    assert cer["an4", "eng", 80]["cer"] <= 0.15
-    assert cer["demo", "eng", 80]["cer"] <= 0.20
-    # A tensor that carries nothing would do as well with another utterance's transcript.
-    assert all(r["cer"] < r["cer_swapped"] - 0.2 for r in rows)
+    for queries in REFERENCE.qformer.query_sets:
+        for corpus in ("an4", "demo", "synth-test"):
+            row = cer[corpus, "eng", queries]
+            # A tensor that carries nothing would do as well with another utterance's transcript.
+            assert row["cer"] < row["cer_swapped"] - 0.2, row
 
 
 @pytest.mark.weights

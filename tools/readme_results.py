@@ -97,8 +97,8 @@ def picture(run: Run, folder: Path, path: Path) -> None:
         wave, rate = soundfile.read(folder / rendition.audio)
         axis.specgram(
             wave + 1e-6 * np.random.default_rng(0).standard_normal(len(wave)),
-            400,
-            rate,
+            NFFT=400,
+            Fs=rate,
             noverlap=240,
             vmin=-120,
             vmax=-30,
