@@ -2,6 +2,7 @@
 
 Cached encoder frames are thinned: all frames of the speech and half a second after it, then every sixteenth frame of
 the padding, with ln 16 added to its attention so that the padding keeps its weight. The last steps see all 1500 frames.
+Each step trains one set of queries, drawn from the seed: the sets share all weights but the queries themselves.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from esrt_privacy.esrt.qformer import QFormer
 from esrt_privacy.measures.text import character_errors
 
 FRAMES_A_SECOND = 50
+FIRST_SET_SHARE = 0.6  # of the steps for the first set of queries; the others share the rest
+HEAD_LEARNING_RATE = 3e-3  # while the head learns alone
 MARGIN = 25  # frames kept after the speech
 STRIDE = 16  # of the frames kept further on
 CHECKPOINT_EVERY = 100  # steps
@@ -49,6 +52,7 @@ class Options:
     batch: int = 32
     learning_rate: float = 5e-4
     warm_up: int = 150
+    head_steps: int = 0  # of them, at the start, for the head alone: it is new, the Q-Former is not
     seed: int = 20260528
 
 
@@ -121,40 +125,42 @@ def train(
             module.attention_dropout = 0.0  # dropped attention has no fast kernel on a CPU
     start = _resume(folder, qformer, head, optimiser)
     log = open(folder / "curve.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (lives as long as the run)
-    began, seen, total = time.time(), 0, {80: 0.0, 40: 0.0}
+    began, losses = time.time(), _Means()
     for step, batch in enumerate(batches(examples, options.batch, options.seed)):
         if step >= options.steps:
             break
         if step < start:
             continue
+        head_only = step < options.head_steps
         for group in optimiser.param_groups:
-            group["lr"] = options.learning_rate * _schedule(step, options)
+            rate = options.learning_rate * _schedule(step, options)
+            group["lr"] = HEAD_LEARNING_RATE if head_only else rate
         full = step >= options.steps - options.full_steps
         torch.manual_seed(options.seed + step)
         rng = np.random.default_rng([options.seed, 7, step])
-        frames, mask = _frames(batch, frames_of, rng, full)
-        qformer.train()
+        queries = _drawn_set(qformer.config.query_sets, rng)
+        frames, bias = _frames(batch, frames_of, rng, full)
+        qformer.train(not head_only)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
-            outputs = qformer.all_sets(frames, mask)
-            loss = torch.zeros(())
-            for queries, output in outputs.items():
-                one = _ctc(head(output), batch)
-                total[queries] = total.get(queries, 0.0) + one.item()
-                loss = loss + one
+            with torch.set_grad_enabled(not head_only):
+                output = qformer(frames, queries, bias)
+            loss = _ctc(head(output), batch)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        seen += 1
+        optimiser.step()  # parameters without a gradient stay as they are
+        losses.add(f"loss{queries}", loss.item())
         if (step + 1) % 25 == 0:
-            row = {f"loss{k}": round(v / seen, 4) for k, v in total.items()}
-            row |= {"step": step + 1, "seconds_a_step": round((time.time() - began) / seen, 3)}
+            row = losses.taken() | {
+                "step": step + 1,
+                "seconds_a_step": round((time.time() - began) / min(25, step + 1 - start), 3),
+            }
             if (step + 1) % check_every == 0:
                 row |= check(step + 1)
             print(json.dumps(row), flush=True)
             log.write(json.dumps(row) + "\n")
             log.flush()
-            began, seen, total = time.time(), 0, dict.fromkeys(total, 0.0)
+            began = time.time()
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == options.steps:
             _checkpoint(folder, step + 1, qformer, head, optimiser)
 
@@ -184,6 +190,27 @@ def error_rates(examples: list[Example], hypotheses: list[str]) -> tuple[float, 
         counts = [character_errors(example.text, text) for example, text in rows]
         rates.append(sum(c.errors for c in counts) / max(sum(c.length for c in counts), 1))
     return rates[0], rates[1]
+
+
+class _Means:
+    """Means by name since they were last taken."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[float]] = {}
+
+    def add(self, name: str, value: float) -> None:
+        self._values.setdefault(name, []).append(value)
+
+    def taken(self) -> dict[str, float]:
+        means = {name: round(float(np.mean(v)), 4) for name, v in sorted(self._values.items())}
+        self._values = {}
+        return means
+
+
+def _drawn_set(sets: tuple[int, ...], rng: np.random.Generator) -> int:
+    if len(sets) == 1 or rng.random() < FIRST_SET_SHARE:
+        return sets[0]
+    return sets[1 + int(rng.integers(len(sets) - 1))]
 
 
 def _frames(
@@ -218,9 +245,10 @@ def _ctc(log_probabilities: Tensor, batch: list[Example]) -> Tensor:
 
 
 def _schedule(step: int, options: Options) -> float:
+    step, steps = step - options.head_steps, options.steps - options.head_steps
     if step < options.warm_up:
         return (step + 1) / options.warm_up
-    done = (step - options.warm_up) / max(1, options.steps - options.warm_up)
+    done = (step - options.warm_up) / max(1, steps - options.warm_up)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
 

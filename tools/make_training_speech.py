@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from kokoro import Kokoro
+from kokoro import Kokoro, fetch
 from training_sentences import training_sentences
 from voices import Voice, make_voices
 
@@ -81,9 +81,11 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help="folder for Kokoro's files")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
+    fetch(options.weights)  # once, before the workers look for it
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
         jobs = [(options.out, options.weights, i, options.workers) for i in range(options.workers)]
-        pool.map(work, jobs, chunksize=1)
+        for _ in pool.imap_unordered(work, jobs):  # a worker's error ends the run at once
+            pass
     rows = plan(Kokoro(options.weights).styles)
     with open(options.out / "manifest.jsonl", "w", encoding="utf-8") as file:
         for row, _ in rows:

@@ -5,11 +5,10 @@ python tools/reference_card.py
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from train_reference import OUT
+from train_reference import OUT, read_training
 
 NAMES = {
     "synth-test": "synthesised, unseen sentences and voices (training grammar)",
@@ -21,15 +20,19 @@ NAMES = {
 
 
 def main() -> None:
-    training = json.loads((OUT / "training.json").read_text(encoding="utf-8"))
-    curve_picture(training["curve"], OUT / "curve.svg")
+    training = read_training()
+    curve_picture(training["rounds"][-1]["curve"], OUT / "curve.svg")
     (OUT / "CARD.md").write_text(card(training), encoding="utf-8")
 
 
 def card(training: dict[str, Any]) -> str:
     """The card's text; every figure comes from `training`."""
-    options = training["options"]
-    data = "\n".join(f"| {name} | {count} |" for name, count in training["utterances"].items())
+    last = training["rounds"][-1]
+    rounds = "\n".join(round_in_words(i, r) for i, r in enumerate(training["rounds"], 1))
+    data = "\n".join(
+        f"| {name} | {count} | {last['repetitions'].get(name, 1)} |"
+        for name, count in last["utterances"].items()
+    )
     rows = "\n".join(
         f"| {NAMES[r['corpus']]} | {r['language']} | {r['queries']} | {r['utterances']} | {r['speakers']}"
         f" | {100 * r['cer']:.1f}% | {100 * r['cer_swapped']:.1f}% |"
@@ -45,21 +48,24 @@ it alone.
 This version is warmed up by CTC so that its tensor carries what was said. There is no language model behind it yet.
 
 ## Training
-{options["steps"]} steps of {options["batch"]} utterances (the last {options["full_steps"]} on all 1500 frames,
-those before on the frames of the speech and every sixteenth of the padding), AdamW, learning rate
-{options["learning_rate"]}, seed {options["seed"]}; both query sets in every step; a throw-away head expands the queries
-into 320 CTC steps. An epoch shows each utterance of AN4 twice.
-{training["texts_cut"]} texts were longer than that and were cut.
+CTC on characters through a throw-away head that expands the queries into 320 steps (kept as
+`tools/reference_head.safetensors`, to measure with). AdamW, batches of {last["options"]["batch"]}, seed
+{last["options"]["seed"]}; most steps see the frames of the speech and every sixteenth of the padding.
 
-| training data (role adapter-train) | utterances |
-|---|---|
+{rounds}
+
+Data of the last round, role adapter-train. {last["synthesised_sentences"]} distinct synthesised sentences, each in a
+recording joined from several of one voice (`synth-joined`), a share of them also alone (`synth-train`).
+
+| training data | utterances | times an epoch |
+|---|---|---|
 {data}
 
 AN4 (CMU), LibriSpeech train-clean-100 (CC BY 4.0; its transcripts are Whisper-base's) and speech synthesised by the
 project with Kokoro-82M (`tools/make_training_speech.py`). Nothing of VoxLingua, VCTK or the demo corpus.
 `split.json` (SHA-256 {training["split"]}) gives every speaker and sentence its role.
 
-![loss and development CER](curve.svg)
+![loss and development CER of the last round](curve.svg)
 
 ## What the tensor carries
 CER of greedy CTC from the shipped weights, all 1500 frames, wire tensor rounded to bfloat16. Swapped: the transcript of
@@ -75,6 +81,18 @@ Apache-2.0, as the package; the data's notices are in `NOTICE`.
 """
 
 
+def round_in_words(number: int, record: dict[str, Any]) -> str:
+    """One line on a round of training."""
+    options = record["options"]
+    head = options.get("head_steps", 0)
+    before = f", the first {head} for a new head alone" if head else ""
+    return (
+        f"- Round {number}: {options['steps']} steps{before}, the last {options['full_steps']} on all 1500 frames; "
+        f"learning rate {options['learning_rate']}; {sum(record['utterances'].values())} utterances; "
+        f"{record['texts_cut']} texts were longer than 320 steps and were cut."
+    )
+
+
 def curve_picture(curve: list[dict[str, float]], path: Path) -> None:
     """Loss of both query sets and the development CER over the steps."""
     import matplotlib
@@ -86,9 +104,8 @@ def curve_picture(curve: list[dict[str, float]], path: Path) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     steps = [row["step"] for row in curve]
     for queries, style in ((80, "-"), (40, "--")):
-        left.plot(
-            steps, [row[f"loss{queries}"] for row in curve], style, label=f"{queries} queries"
-        )
+        losses = [row.get(f"loss{queries}") for row in curve]
+        left.plot(steps, losses, style, label=f"{queries} queries")
         checked = [row for row in curve if f"development_cer{queries}" in row]
         rates = [100 * row[f"development_cer{queries}"] for row in checked]
         right.plot(

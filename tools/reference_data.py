@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from joining import join, name_of, plan
 from torch import Tensor
 
 from esrt_privacy.assets import whisper_folder
@@ -26,24 +28,31 @@ from esrt_privacy.systems.base import Tap
 from esrt_privacy.systems.esrt_system import EsrtSystem
 
 SEED = 20260528
+# Every synthesised sentence is heard in a recording joined from some of one voice; this share of them also alone.
+ALONE = 0.45
 # Shares of the speakers (voices) of each corpus. VoxLingua has no licence: nothing of it is used.
 ROLES = {
     "an4": {"adapter-train": 0.75, "test": 0.25},
     "librispeech": {"adapter-train": 0.75, "attack-train": 0.05, "test": 0.20},
     "vctk": {"test": 1.0},
-    "synth-train": {"adapter-train": 0.85, "attack-train": 0.10, "development": 0.05},
-    "synth-test": {"test": 1.0},
+    "synth-train": {"adapter-train": 1.0},
+    "synth-joined": {"adapter-train": 1.0},
+    "synth-test": {"development": 0.4, "test": 0.6},
     "demo": {"test": 1.0},
 }
 
 
 @dataclass(frozen=True)
 class ReferenceData:
-    """Corpora by name, the one split, and the folder where representations are cached."""
+    """Corpora by name, the one split, and the folder where representations are cached.
+
+    `synthesised` is all of synth-train, of which `corpora` holds the share that is heard alone.
+    """
 
     corpora: dict[str, Corpus]
     split: Split
     work: Path
+    synthesised: Corpus
 
     def part(self, name: str, *roles: str) -> Corpus:
         """The utterances of one corpus that the roles may use."""
@@ -57,12 +66,18 @@ def load(speech: Path, synth: Path, work: Path) -> ReferenceData:
     synthesised = load_corpus(synth)
     for name in ("synth-train", "synth-test"):
         corpora[name] = synthesised.select(corpus=name)
+    whole = corpora["synth-train"]
+    corpora["synth-joined"] = join(whole, work / "joined", SEED)
     try:
         corpora["demo"] = load_corpus("demo")
     except CorpusError as error:
         print(f"no demo corpus yet: {error}", file=sys.stderr)
     corpora["librispeech"] = with_transcripts(corpora["librispeech"], work / "librispeech.json")
-    return ReferenceData(corpora, joined_split(corpora), work)
+    split = joined_split(corpora)
+    alone = np.random.default_rng(SEED).random(len(whole)) < ALONE
+    chosen = {u.id for u, kept in zip(whole, alone, strict=True) if kept}
+    corpora["synth-train"] = whole.select(ids=chosen)
+    return ReferenceData(corpora, split, work, whole)
 
 
 def joined_split(corpora: dict[str, Corpus]) -> Split:
@@ -97,6 +112,13 @@ def with_transcripts(corpus: Corpus, cache: Path) -> Corpus:
     return replace(
         corpus, utterances=tuple(replace(u, text=texts.get(u.id)) for u in corpus.utterances)
     )
+
+
+def sentences_joined(data: ReferenceData) -> int:
+    """How many distinct synthesised sentences the adapter is trained on: each is in a joined recording."""
+    rows = plan(data.synthesised, SEED)
+    trained = {u.id for u in data.part("synth-joined", "adapter-train")}
+    return len({u.text for row in rows if name_of(row) in trained for u in row.parts})
 
 
 def plain_system() -> EsrtSystem:

@@ -48,7 +48,7 @@ def main() -> None:
     edge = Edge.from_adapter(OUT, whisper_folder("whisper-base"))
     plain = EsrtSystem(edge)
     training = reference_data.joined(data, TRAINING, "adapter-train", "attack-train")
-    watched = reference_data.joined(data, TRAINING, "development")
+    watched = data.part("synth-test", "development")
     order = np.random.default_rng(reference_data.SEED).permutation(len(watched))
     development = [watched.utterances[i] for i in order[:DEVELOPMENT_UTTERANCES]]
     everything = reference_data.Corpus("reference training", (*training, *development))

@@ -25,6 +25,8 @@ MOST_CONTROL_WER = 0.40
 LEAST_CONTROL_STOI = 0.70
 CEILING_NAME = "Griffin-Lim from the true mel"
 LEVEL = 0.95
+# A floor that is defined for a smaller share of the attack's utterances is a mean over a few odd ones.
+LEAST_FLOOR_SHARE = 0.5
 
 Column = tuple[list[float], list[float]]  # numerators and denominators, one an utterance
 
@@ -57,16 +59,10 @@ def _length(judgement: Judgement, utterance: Utterance) -> tuple[float, float]:
     return abs(judgement.seconds - true) / true, 1.0
 
 
+# In the order in which they matter: words first, likeness of the spectrum last.
 METRICS = (
     Metric("WER", "wer", "%", "lower", "Can a recogniser read the words off it?", _words, 100.0),
     Metric("STOI", "stoi", "", "higher", "Is it intelligible, by STOI?", _value("stoi")),
-    Metric("ESTOI", "estoi", "", "higher", "Is it intelligible, by ESTOI?", _value("estoi")),
-    Metric(
-        "MCD", "mcd", "dB", "lower", "How far is its spectrum from the real one?", _value("mcd")
-    ),
-    Metric(
-        "F0 correlation", "f0-correlation", "", "higher", "Is the intonation there?", _value("f0")
-    ),
     Metric(
         "envelope correlation",
         "envelope-correlation",
@@ -74,6 +70,13 @@ METRICS = (
         "higher",
         "Are rhythm and pauses there?",
         _value("envelope"),
+    ),
+    Metric(
+        "F0 correlation", "f0-correlation", "", "higher", "Is the intonation there?", _value("f0")
+    ),
+    Metric("ESTOI", "estoi", "", "higher", "Is it intelligible, by ESTOI?", _value("estoi")),
+    Metric(
+        "MCD", "mcd", "dB", "lower", "How far is its spectrum from the real one?", _value("mcd")
     ),
 )
 LENGTH = Metric(
@@ -170,7 +173,7 @@ class Findings:
         floors = {"mean mel": outcome.mean_mel, "another utterance": self._another()}
         if metric is LENGTH:
             floors = {"median length": self._lengths_of_others()}
-        floors = {name: rows for name, rows in floors.items() if rows}
+        floors, too_thin = self._floors(metric, own, floors)
         estimates = {name: self._estimate(metric, rows) for name, rows in floors.items()}
         sign = leakage_sign(metric.leaks_when)
         known = {n: e for n, e in estimates.items() if np.isfinite(e.value)}
@@ -226,7 +229,7 @@ class Findings:
                 utterances=int(np.isfinite(np.array(own[0])).sum()),
                 speakers=len(set(self._clusters)),
                 seeds=(result.attacker.seed,),
-                notes=self._notes(metric, own),
+                notes=(*self._notes(metric, own), *too_thin),
             )
 
         return _Draft(finding, difference)
@@ -246,6 +249,23 @@ class Findings:
                 self._seed,
             )
         ]
+
+    def _floors(
+        self, metric: Metric, own: Column, floors: dict[str, dict[str, Judgement]]
+    ) -> tuple[dict[str, dict[str, Judgement]], list[str]]:
+        """The floors that are defined often enough to be compared with, and a line on each other."""
+        needed = int(np.isfinite(np.array(own[0])).sum())
+        kept, notes = {}, []
+        for name, rows in floors.items():
+            defined = int(np.isfinite(np.array(self._columns(metric, rows)[0])).sum())
+            if rows and defined >= LEAST_FLOOR_SHARE * needed:
+                kept[name] = rows
+            elif rows:
+                notes.append(
+                    f"the floor {name} is left out: {metric.name} is defined for {defined} of its"
+                    f" utterances, for {needed} of the attack's"
+                )
+        return kept, notes
 
     def _another(self) -> dict[str, Judgement]:
         return next(iter(self._outcome.taps.values())).another

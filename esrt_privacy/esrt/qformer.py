@@ -35,30 +35,14 @@ class QFormer(nn.Module):
             }
         )
 
-    def forward(self, frames: Tensor, queries: int) -> Tensor:
-        """`frames` (batch, 1500, encoder width), a set of queries -> (batch, queries, hidden)."""
+    def forward(self, frames: Tensor, queries: int, bias: Tensor | None = None) -> Tensor:
+        """`frames` (batch, 1500, encoder width), a set of queries -> (batch, queries, hidden).
+
+        `bias` (batch, 1, 1, frames) is added to the attention on the frames, -inf for frames that
+        are not there. For training.
+        """
         query = self.queries[str(queries)].expand(len(frames), -1, -1)
         output: Tensor = self.model(
-            query_embeds=query, encoder_hidden_states=frames
+            query_embeds=query, encoder_hidden_states=frames, encoder_attention_mask=bias
         ).last_hidden_state
         return output
-
-    def all_sets(self, frames: Tensor, bias: Tensor | None = None) -> dict[int, Tensor]:
-        """Every set's output in one pass: the frames' keys and values, the dear part, come once.
-
-        The sets do not see each other: self-attention is masked to blocks. `bias` (batch, 1, 1,
-        frames) is added to the attention on the frames, -inf for frames that are not there. For
-        training.
-        """
-        counts = list(self.config.query_sets)
-        joined = torch.cat([self.queries[str(count)] for count in counts], dim=1)
-        joined = joined.expand(len(frames), -1, -1)
-        blocks = torch.block_diag(*[torch.ones(count, count) for count in counts]).bool()
-        mask = blocks.to(frames.device)[None, None].expand(len(frames), 1, -1, -1)
-        output = self.model(
-            query_embeds=joined,
-            attention_mask=mask,
-            encoder_hidden_states=frames,
-            encoder_attention_mask=bias,
-        ).last_hidden_state
-        return dict(zip(counts, output.split(counts, dim=1), strict=True))

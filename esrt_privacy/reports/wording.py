@@ -121,14 +121,18 @@ def leading_finding(run: Run) -> Finding | None:
 
 
 def headline(run: Run) -> str:
-    """The verdict in one sentence."""
+    """The verdict in a sentence; a second one on the first finding where that is not the gravest."""
     finding = leading_finding(run)
     if finding is None:
         return (
             f"Nothing was tested of the system {plain(run.system)} "
             f"on the corpus {plain(run.corpus.name)}."
         )
-    return verdict_sentence(finding)
+    first = run.findings[0]
+    if finding is first:
+        return verdict_sentence(finding)
+    value = with_bounds(first.estimate, first.unit)
+    return f"{verdict_sentence(finding)} {plain(first.metric)} is {value}: {first.verdict}."
 
 
 def verdict_sentence(finding: Finding) -> str:

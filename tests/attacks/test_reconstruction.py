@@ -227,6 +227,24 @@ def test_a_control_that_is_loud_but_unreadable_fails():
     assert "WER 6" in built.control_words
 
 
+def test_a_floor_that_is_hardly_ever_defined_is_left_out_with_a_note():
+    rows = corpus(speakers=10)
+    made = outcome(rows)
+    thin = {
+        u.id: judgement if i < 2 else replace(judgement, f0=float("nan"))
+        for i, (u, judgement) in enumerate(
+            zip(rows, made.taps["qformer"].another.values(), strict=True)
+        )
+    }
+    first = replace(made.taps["qformer"], another=thin)
+    made = replace(made, taps={**made.taps, "qformer": first})
+    found = {f.id: f for f in Findings(made, None, 0).findings()}
+    f0, stoi = (found[f"reconstruction.qformer.{m}"] for m in ("f0-correlation", "stoi"))
+    assert list(f0.floors) == ["mean mel"]
+    assert any("another utterance is left out" in note for note in f0.notes)
+    assert list(stoi.floors) == ["mean mel", "another utterance"]
+
+
 def test_synthetic_voices_get_no_speaker_verdict():
     rows = corpus(speakers=10)
     found = Findings(outcome(rows), trials(rows, synthetic=True), 0).findings()

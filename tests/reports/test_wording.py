@@ -26,6 +26,10 @@ def test_headline_speaks_of_the_gravest_finding_at_the_tap_under_audit(tmp_path)
     run = run.model_copy(update={"findings": (calm, broken, elsewhere)})
     lead = wording.leading_finding(run)
     assert lead is not None and lead.id == "b"
+    # The first finding is what a reader asks for first, whatever its verdict.
+    assert wording.headline(run).endswith(": not detected.")
+    alone = run.model_copy(update={"findings": (calm,)})
+    assert wording.headline(alone) == wording.verdict_sentence(calm)
 
 
 def test_the_strongest_floor_is_the_one_that_looks_most_like_leakage() -> None:
