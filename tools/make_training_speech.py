@@ -1,6 +1,8 @@
-"""Synthesise the speech that the reference adapter is trained on: a manifest and FLAC files in a folder.
+"""Synthesise the speech that the reference adapter is trained on: a manifest and Ogg/Opus files.
 
-    python tools/make_training_speech.py OUT --weights FOLDER [--workers 2]
+    python tools/make_training_speech.py --weights FOLDER [--out tools/training_speech] [--workers 2]
+
+The repository keeps the result in tools/training_speech (an hour on two cores); the package does not hold it.
 
 Training voices and sentences, and a held-out part with other voices and other sentences. Each recording is drawn
 from its own seed, so that the result does not depend on the number of workers and a killed run goes on.
@@ -24,6 +26,8 @@ from voices import Voice, make_voices
 COUNTS = {"eng": (2350, 90), "spa": (420, 25), "jpn": (240, 15)}
 TRAINING_VOICES, HELD_OUT_VOICES = 60, 10
 SEED = 20260528
+OUT = Path(__file__).with_name("training_speech")
+OPUS_COMPRESSION = 0.95  # of libsndfile's scale from 0 to 1
 LICENCE = "Apache-2.0, synthesised by the project"
 
 
@@ -39,7 +43,7 @@ def plan(styles: dict[str, np.ndarray]) -> list[tuple[dict, Voice]]:
             voice = voices[int(_generator(text).integers(len(voices)))]
             name = f"synth-{part}-{language}-{i:04d}"
             row = {
-                "audio": f"{part}/{name}.flac",
+                "audio": f"{part}/{name}.ogg",
                 "id": name,
                 "corpus": f"synth-{part}",
                 "speaker": voice.name,
@@ -69,15 +73,22 @@ def work(arguments: tuple[Path, Path, int, int]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             wave = voice.render(kokoro, row["text"], row["language"])
             partial = path.with_suffix(".part")
-            soundfile.write(partial, wave, 16_000, format="FLAC", subtype="PCM_16")
+            write_opus(partial, wave)
             partial.replace(path)
         if done % 50 == 0:
             print(f"worker {worker}: {done}/{len(rows)}", flush=True)
 
 
+def write_opus(path: Path, wave: np.ndarray) -> None:
+    """Ogg/Opus at about 20 kbit/s, 16 kHz mono."""
+    soundfile.write(
+        path, wave, 16_000, format="OGG", subtype="OPUS", compression_level=OPUS_COMPRESSION
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("out", type=Path)
+    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--weights", type=Path, required=True, help="folder for Kokoro's files")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()

@@ -17,6 +17,7 @@ from torch import Tensor
 from esrt_privacy.assets import whisper_folder
 from esrt_privacy.captures import Capture, TapStore, capture
 from esrt_privacy.corpora import Corpus, Split, load_corpus, make_split
+from esrt_privacy.corpora.split import ROLES as SPLIT_ROLES
 from esrt_privacy.errors import CorpusError
 from esrt_privacy.esrt.config import REFERENCE
 from esrt_privacy.esrt.edge import Edge
@@ -28,8 +29,11 @@ from esrt_privacy.systems.base import Tap
 from esrt_privacy.systems.esrt_system import EsrtSystem
 
 SEED = 20260528
+SYNTHESISED = Path(__file__).with_name("training_speech")
 # Every synthesised sentence is heard in a recording joined from some of one voice; this share of them also alone.
-ALONE = 0.45
+ALONE = 0.1
+# Of the demo corpus every third utterance is checked, of what no role may use nothing is encoded.
+DEMO_EVERY = 3
 # Shares of the speakers (voices) of each corpus. VoxLingua has no licence: nothing of it is used.
 ROLES = {
     "an4": {"adapter-train": 0.75, "test": 0.25},
@@ -77,6 +81,10 @@ def load(speech: Path, synth: Path, work: Path) -> ReferenceData:
     alone = np.random.default_rng(SEED).random(len(whole)) < ALONE
     chosen = {u.id for u, kept in zip(whole, alone, strict=True) if kept}
     corpora["synth-train"] = whole.select(ids=chosen)
+    if "demo" in corpora:
+        demo = corpora["demo"]
+        corpora["demo"] = replace(demo, utterances=demo.utterances[::DEMO_EVERY])
+    corpora = {name: split.select(corpus, *SPLIT_ROLES) for name, corpus in corpora.items()}
     return ReferenceData(corpora, split, work, whole)
 
 

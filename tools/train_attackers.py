@@ -1,6 +1,6 @@
 """Train the reconstruction attackers that ship with the package: encoder, transparent tensor, Q-Former.
 
-    python tools/train_attackers.py --speech SPEECH --synth SYNTH --work WORK --steps 1600
+    python tools/train_attackers.py --speech SPEECH --work WORK --steps 1600
 
 Run after train_reference.py, with the same folders: its cached frames are used. All three get the same network, the
 same recordings and the same number of steps. Writes esrt_privacy/data/attackers, the control basis and the list of
@@ -39,7 +39,7 @@ DEVELOPMENT_UTTERANCES = 48
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--synth", type=Path, required=True)
+    parser.add_argument("--synth", type=Path, default=reference_data.SYNTHESISED)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--taps", nargs="*", default=["transparent", "qformer", "encoder"])

@@ -1,10 +1,10 @@
 """Train the reference adapter: a Q-Former on Whisper-base that carries what was said.
 
-    python tools/make_training_speech.py SYNTH --weights KOKORO
-    python tools/train_reference.py --speech SPEECH --synth SYNTH --work WORK [--continue-shipped]
+    python tools/train_reference.py --speech SPEECH --work WORK [--continue-shipped]
     python tools/train_reference.py ... --only table    # the card's table again
 
-SPEECH is a folder with a manifest of an4, librispeech and vctk. WORK keeps cached frames and checkpoints; a killed
+SPEECH is a folder with a manifest of an4, librispeech and vctk; what make_training_speech.py made lies beside this
+file. WORK keeps cached frames and checkpoints; a killed
 run goes on. --continue-shipped starts from the adapter that the package ships, with a new head. Writes
 esrt_privacy/data/reference: the adapter (float16), its configuration, the split, the head and the card's table.
 """
@@ -23,7 +23,7 @@ import alphabet
 import ctc
 import reference_data
 import torch
-from reference_data import SEED, ReferenceData
+from reference_data import SEED, SYNTHESISED, ReferenceData
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -109,7 +109,7 @@ def table(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speech", type=Path, required=True)
-    parser.add_argument("--synth", type=Path, required=True)
+    parser.add_argument("--synth", type=Path, default=SYNTHESISED)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--full-steps", type=int, default=80)
