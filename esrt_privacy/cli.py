@@ -44,7 +44,11 @@ def reconstruct(
     ] = "reference",
     tap: Annotated[str, typer.Option(help="Where the interceptor listens.")] = "qformer",
     corpus: Annotated[
-        str, typer.Option(help="demo, a JSONL manifest, a folder of audio, or a LibriSpeech tree.")
+        str,
+        typer.Option(
+            help="demo, a JSONL manifest, a folder of audio, LibriSpeech, FLEURS, Common Voice or"
+            " CoVoST-2."
+        ),
     ] = "demo",
     train_corpus: Annotated[
         Optional[str],  # noqa: UP045
@@ -112,20 +116,28 @@ def systems() -> None:
 @corpora_app.command("show")
 def corpora_show(
     path: Annotated[
-        str, typer.Argument(help="demo, a manifest, a folder of audio, a LibriSpeech tree.")
+        str,
+        typer.Argument(
+            help="demo, a JSONL manifest, a folder of audio, or the folder of LibriSpeech, FLEURS (its own"
+            " tree or the hub's Parquet tables), Common Voice or CoVoST-2. Of the last three also one"
+            " table (.tsv, .parquet) or Common Voice's archive (.tar.gz)."
+        ),
     ],
     decode: Annotated[
         bool, typer.Option("--decode", help="Decode every recording, not only its header.")
     ] = False,
 ) -> None:
-    """Say what a corpus holds, what was cut and what was left out."""
+    """Say what a corpus holds, what was cut and what was left out.
+
+    Recordings that lie in archives or Parquet tables are unpacked into the cache, once.
+    """
     from esrt_privacy.corpora import check, load_corpus
     from esrt_privacy.reports.listings import corpus_table
     from esrt_privacy.terminal import console, reporter
 
-    corpus = load_corpus(path)
-    if decode:
-        with reporter() as report:
+    with reporter() as report:
+        corpus = load_corpus(path, report)
+        if decode:
             corpus = check(corpus, lambda done, total: report("decoding", done, total))
     console().print(corpus_table(corpus))
     for note in corpus.notes:

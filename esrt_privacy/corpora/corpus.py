@@ -9,12 +9,23 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from esrt_privacy.corpora import demo, folder, librispeech, manifest
+from esrt_privacy.corpora import (
+    archive,
+    common_voice,
+    covost2,
+    demo,
+    fleurs,
+    folder,
+    librispeech,
+    manifest,
+    parquet,
+)
 from esrt_privacy.corpora.admission import admit
 from esrt_privacy.corpora.audio import SAMPLE_RATE
 from esrt_privacy.corpora.channel import Channel
 from esrt_privacy.corpora.utterance import Found, Utterance, shown
 from esrt_privacy.errors import AudioError, CorpusError
+from esrt_privacy.progress import Reporter, silent
 
 __all__ = ["Corpus", "Utterance", "check", "load_corpus"]
 
@@ -91,28 +102,33 @@ class Corpus:
         )
 
 
-def load_corpus(spec: str | Path) -> Corpus:
+def load_corpus(spec: str | Path, report: Reporter = silent) -> Corpus:
     """Load ``demo``, a ``.jsonl`` manifest, a folder with ``manifest.jsonl``, LibriSpeech's tree,
-    or a folder of audio, looked for in this order.
+    CoVoST-2, FLEURS, Common Voice (of these also one table, or the archive as downloaded), or a
+    folder of audio, looked for in this order.
 
     Every header is opened; bad rows and files are left out with a note, recordings over 30 s are
-    cut. Raises CorpusError when the path is missing or nothing is left.
+    cut. Recordings that lie in archives or tables are taken out into the cache, of which ``report``
+    is told. Raises CorpusError when the path is missing or nothing is left.
     """
     if str(spec) == "demo":
         return _corpus("demo", "the demo corpus", demo.load())
     path = Path(spec).expanduser()
     try:
-        if path.is_file():
-            return _corpus(*_named_manifest(path))
-        if not path.is_dir():
+        if not (path.is_file() or path.is_dir()):
             raise CorpusError(
                 f"{shown(path)}: no such corpus; give a folder, a .jsonl manifest or the word demo"
             )
         if (path / manifest.FILE_NAME).is_file():
             return _corpus(*_named_manifest(path / manifest.FILE_NAME))
         name = path.resolve().name
-        if librispeech.is_tree(path):
+        if path.is_dir() and librispeech.is_tree(path):
             return _corpus(name, shown(path), librispeech.load(path))
+        for layout in (covost2, fleurs, common_voice):
+            if layout.recognises(path):
+                return _corpus(_stem(name), shown(path), layout.load(path, report))
+        if path.is_file():
+            return _corpus(*_named_manifest(path))
         return _corpus(name, shown(path), folder.load(path))
     except (OSError, ValueError) as error:
         raise CorpusError(f"{shown(path)}: cannot be read ({shown(error)})") from error
@@ -143,6 +159,11 @@ def _named_manifest(path: Path) -> tuple[str, str, Found]:
     standard = path.name == manifest.FILE_NAME
     name = path.resolve().parent.name if standard else path.stem
     return name, shown(path), manifest.load(path)
+
+
+def _stem(name: str) -> str:
+    endings = (*archive.ENDINGS, archive.TABLE, parquet.SUFFIX)
+    return next((name.removesuffix(ending) for ending in endings if name.endswith(ending)), name)
 
 
 def _corpus(name: str, where: str, found: Found) -> Corpus:

@@ -13,11 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from esrt_privacy.corpora.tables import RowError, read_lines
 from esrt_privacy.corpora.utterance import Found, Utterance, shown
-from esrt_privacy.errors import CorpusError
 
 FILE_NAME = "manifest.jsonl"
-MAX_LINE_BYTES = 1_000_000
 
 _LABELS = ("id", "corpus", "speaker", "session", "language", "sex", "text", "licence")
 _ESRT_LABELS = ("id", "src", "tgt", "asr", "s2tt", "speaker", "session", "sex", "corpus", "licence")
@@ -27,10 +26,6 @@ _ESRT_MARKS = frozenset({"src", "tgt", "asr", "s2tt"})
 class _Line(NamedTuple):
     place: str  # "file, line 7"
     row: dict[str, Any]
-
-
-class _RowError(Exception):
-    """Why a row cannot be used; becomes its note."""
 
 
 def load(path: Path) -> Found:
@@ -43,44 +38,28 @@ def load(path: Path) -> Found:
     notes: list[str] = []
     found: dict[str, Utterance] = {}
     by_audio: dict[Path, str] = {}  # recordings of ESRT rows -> id
-    for line in _lines(path, notes):
+    for line in _rows(path, notes):
         try:
             if _ESRT_MARKS.isdisjoint(line.row):
                 _add(found, _utterance(line.row, path.parent))
             else:
                 _merge(found, by_audio, _esrt_utterance(line.row, path.parent))
-        except _RowError as error:
+        except RowError as error:
             notes.append(f"left out {line.place}: {error}")
     return Found(list(found.values()), notes)
 
 
-def _lines(path: Path, notes: list[str]) -> Iterator[_Line]:
-    try:
-        with path.open("rb") as file:
-            number = 0
-            while raw := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                place = f"{shown(path)}, line {number}"
-                if len(raw) > MAX_LINE_BYTES:
-                    notes.append(f"left out {place}: longer than {MAX_LINE_BYTES} bytes")
-                    while raw and not raw.endswith(b"\n"):
-                        raw = file.readline(MAX_LINE_BYTES)
-                    continue
-                if number == 1:
-                    raw = raw.removeprefix(b"\xef\xbb\xbf")
-                if not raw.strip():
-                    continue
-                try:
-                    row = json.loads(raw.decode("utf-8"))
-                except (ValueError, RecursionError):
-                    notes.append(f"left out {place}: not valid JSON")
-                    continue
-                if isinstance(row, dict):
-                    yield _Line(place, row)
-                else:
-                    notes.append(f"left out {place}: not a JSON object")
-    except OSError as error:
-        raise CorpusError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+def _rows(path: Path, notes: list[str]) -> Iterator[_Line]:
+    for place, raw in read_lines(path, notes):
+        try:
+            row = json.loads(raw.decode("utf-8"))
+        except (ValueError, RecursionError):
+            notes.append(f"left out {place}: not valid JSON")
+            continue
+        if isinstance(row, dict):
+            yield _Line(place, row)
+        else:
+            notes.append(f"left out {place}: not a JSON object")
 
 
 def _utterance(row: dict[str, Any], folder: Path) -> Utterance:
@@ -114,7 +93,7 @@ def _esrt_utterance(row: dict[str, Any], folder: Path) -> Utterance:
 
 def _add(found: dict[str, Utterance], utterance: Utterance) -> None:
     if utterance.id in found:
-        raise _RowError(f"the id {shown(utterance.id)} is taken by an earlier row")
+        raise RowError(f"the id {shown(utterance.id)} is taken by an earlier row")
     found[utterance.id] = utterance
 
 
@@ -129,9 +108,9 @@ def _merge(found: dict[str, Utterance], by_audio: dict[Path, str], utterance: Ut
         return
     first = found[known]
     if (utterance.language, utterance.text) != (first.language, first.text):
-        raise _RowError(f"src or asr differ from an earlier row of {shown(utterance.audio.name)}")
+        raise RowError(f"src or asr differ from an earlier row of {shown(utterance.audio.name)}")
     if not utterance.translations or utterance.translations.keys() & first.translations.keys():
-        raise _RowError(f"no new tgt for {shown(utterance.audio.name)}, seen in an earlier row")
+        raise RowError(f"no new tgt for {shown(utterance.audio.name)}, seen in an earlier row")
     merged = {**first.translations, **utterance.translations}
     found[known] = replace(first, translations=merged)
 
@@ -139,9 +118,9 @@ def _merge(found: dict[str, Utterance], by_audio: dict[Path, str], utterance: Ut
 def _audio(row: dict[str, Any], folder: Path) -> Path:
     value = row.get("audio")
     if value is None or value == "":
-        raise _RowError("no column audio")
+        raise RowError("no column audio")
     if not isinstance(value, str):
-        raise _RowError("the column audio is not text")
+        raise RowError("the column audio is not text")
     return folder / value
 
 
@@ -150,7 +129,7 @@ def _label(row: dict[str, Any], name: str) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)  # ids and speakers are often numbers
     if value is not None and not isinstance(value, str):
-        raise _RowError(f"the column {name} is not text")
+        raise RowError(f"the column {name} is not text")
     return value.strip() or None if value is not None else None
 
 
@@ -159,5 +138,5 @@ def _translations(row: dict[str, Any]) -> dict[str, str]:
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise _RowError("the column translations is not an object of texts")
+        raise RowError("the column translations is not an object of texts")
     return dict(value)

@@ -41,6 +41,14 @@ def write_coded(
 
 
 @pytest.fixture
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder, named to the package."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("ESRT_PRIVACY_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
 def write(tmp_path: Path) -> Writer:
     """write("a/b.flac", seconds=1.0, rate=16_000, seed=0) -> path of a recording in tmp_path."""
 

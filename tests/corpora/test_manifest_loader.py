@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from esrt_privacy.corpora import load_corpus, manifest
+from esrt_privacy.corpora import load_corpus, tables
 from esrt_privacy.errors import CorpusError
 
 
@@ -103,7 +103,7 @@ def test_byte_order_mark_and_wrong_encoding(tmp_path, write):
 
 
 def test_an_endless_line_is_left_out_without_being_held(tmp_path, write, monkeypatch):
-    monkeypatch.setattr(manifest, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(tables, "MAX_LINE_BYTES", 100)
     write("a.flac")
     path = tmp_path / "m.jsonl"
     path.write_text(json.dumps({"audio": "b" * 1_000}) + '\n{"audio": "a.flac"}\n')
