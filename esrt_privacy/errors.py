@@ -27,6 +27,10 @@ class SystemUnavailable(EsrtPrivacyError):
     """A system under audit is unknown or cannot be built with what is installed."""
 
 
+class ModelError(EsrtPrivacyError):
+    """A model cannot take what it was given: more than its context, or than the machine's memory."""
+
+
 class AttackError(EsrtPrivacyError):
     """An attack cannot be run on the data given."""
 

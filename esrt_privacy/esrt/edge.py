@@ -84,13 +84,15 @@ def read_config(folder: Path) -> SystemConfig:
     return SystemConfig.from_json(text, path)
 
 
-def save_adapter(folder: Path, config: SystemConfig, qformer: QFormer) -> None:
-    """Write config.json and qformer.safetensors (float16) into `folder`."""
+def save_adapter(
+    folder: Path, config: SystemConfig, qformer: QFormer, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write config.json and qformer.safetensors into `folder`, the weights in `dtype`."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(config.to_json() + "\n", encoding="utf-8")
-    weights = {k: v.detach().half().contiguous() for k, v in qformer.state_dict().items()}
+    weights = {k: v.detach().to("cpu", dtype).contiguous() for k, v in qformer.state_dict().items()}
     save_file(weights, folder / ADAPTER_FILE)
 
 

@@ -1,7 +1,10 @@
 """An ESRT system small enough to be drawn anew for each test."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +15,9 @@ from esrt_privacy.esrt.config import EncoderConfig, QFormerConfig, SystemConfig
 from esrt_privacy.esrt.edge import Edge
 from esrt_privacy.esrt.encoder import Encoder
 from esrt_privacy.esrt.qformer import QFormer
+
+if TYPE_CHECKING:
+    from esrt_privacy.esrt.model import EsrtModel, ModelConfig
 
 TINY = SystemConfig(
     "tiny",
@@ -98,3 +104,43 @@ def tone() -> Callable[..., np.ndarray]:
         return (0.3 * pitch + 0.02 * rng.standard_normal(time.size)).astype(np.float32)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def llm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Gemma 3 text model with its tokenizer."""
+    from tests import tiny_llm
+
+    return tiny_llm.write_llm(tmp_path_factory.mktemp("llm"))
+
+
+@pytest.fixture
+def model_config(tiny_system: Path, llm_folder: Path) -> ModelConfig:
+    """A whole model around the tiny system: 8 (or 4) x 24 on the wire, an LLM of width 48."""
+    from esrt_privacy.esrt.edge import read_config
+    from esrt_privacy.esrt.model_config import ModelConfig
+    from tests import tiny_llm
+
+    edge = read_config(tiny_system)
+    return ModelConfig(edge, str(llm_folder), tiny_llm.WIDTH, lora_rank=4, lora_alpha=8)
+
+
+@pytest.fixture
+def model(model_config: ModelConfig, tiny_system: Path) -> EsrtModel:
+    """That model with adapters that change something: neither LoRA nor tag rows as they start."""
+    from esrt_privacy.esrt.model import EsrtModel
+
+    torch.manual_seed(5)
+    made = EsrtModel.create(model_config, tiny_system)
+    with torch.no_grad():
+        for name, weight in made.llm.named_parameters():
+            if "lora_B" in name:
+                weight.add_(0.1 * torch.randn_like(weight))
+            elif "trainable_tokens" in name:  # little: or every answer is made of tags
+                weight.add_(0.03 * torch.randn_like(weight))
+    return made.eval()
+
+
+@pytest.fixture
+def wire() -> torch.Tensor:
+    return torch.randn(3, 8, 24, generator=torch.Generator().manual_seed(6)).bfloat16()

@@ -1,0 +1,160 @@
+"""The cloud half: wire tensors in, transcripts and translations out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from esrt_privacy.errors import ModelError
+from esrt_privacy.esrt.answers import Answer, parse_answer
+from esrt_privacy.esrt.language_tags import require_language
+from esrt_privacy.esrt.memory import within_memory
+from esrt_privacy.esrt.projector import Projector
+from esrt_privacy.esrt.vocabulary import base_model, context_of, embedded, special_id
+
+if TYPE_CHECKING:
+    from esrt_privacy.esrt.language_tags import Tags
+
+__all__ = ["Answer", "Cloud", "parse_answer"]
+
+
+class Cloud:
+    """Projector and LLM. A recording's prefix is computed once for all languages that it goes into.
+
+    The models are switched to evaluation. An LLM with its adapters merged in decodes faster.
+    """
+
+    def __init__(self, projector: Projector, llm: Any, tokenizer: Any, tags: Tags) -> None:
+        self.projector = projector.eval()
+        self.llm = llm.eval()
+        self.tokenizer = tokenizer
+        self.tags = tags
+        self._bos = special_id(tokenizer, "bos")
+        self._eos = special_id(tokenizer, "eos")
+
+    def translate(
+        self,
+        wire: Tensor,
+        source: str,
+        targets: Sequence[str],
+        beam: int = 1,
+        most_tokens: int = 128,
+    ) -> list[dict[str, Answer]]:
+        """Wire tensors (batch, queries, hidden) of one spoken language -> answers by target language.
+
+        Greedy, or beam search of width `beam`; an answer is cut after `most_tokens`.
+        Raises LanguageError for an unknown language, ModelError for a tensor of another shape, more
+        tokens than the LLM's context, and when memory runs out.
+        """
+        source = require_language(source)
+        languages = list(dict.fromkeys(map(require_language, targets)))
+        if not languages or not len(wire):
+            return [{} for _ in wire]
+        # The source tag belongs to the prefix, the target tag is the first token of each answer's own.
+        tags = [self.tags.id(language) for language in languages]
+        texts = self._continuations(wire, [self.tags.id(source)], tags, beam, most_tokens)
+        answers = [
+            parse_answer(text, source, languages[n % len(languages)], ended)
+            for n, (text, ended) in enumerate(texts)
+        ]
+        count = len(languages)
+        return [
+            dict(zip(languages, answers[n : n + count], strict=True))
+            for n in range(0, len(answers), count)
+        ]
+
+    def transcribe(
+        self, wire: Tensor, source: str, beam: int = 1, most_tokens: int = 128
+    ) -> list[Answer]:
+        """Wire tensors (batch, queries, hidden) -> answers with a transcript only. Raises as `translate`."""
+        source = require_language(source)
+        if not len(wire):
+            return []
+        texts = self._continuations(wire, [], [self.tags.id(source)], beam, most_tokens)
+        return [parse_answer(text, source, None, ended) for text, ended in texts]
+
+    @torch.inference_mode()
+    def _continuations(
+        self, wire: Tensor, shared: list[int], each: list[int], beam: int, most_tokens: int
+    ) -> list[tuple[str, bool]]:
+        """What follows <bos>, wire, `shared` and one of `each`, and whether it came to its end.
+
+        Ordered by recording, then by token of `each`.
+        """
+        self._require_fit(wire, 2 + len(shared), beam, most_tokens)
+        doing = f"on {len(wire)} recordings into {len(each)} languages with beam {beam}"
+        remedy = "give fewer recordings or languages at a time, or a smaller beam"
+        with within_memory(doing, remedy):
+            cache = self._prefix(wire, shared)
+            cache.batch_repeat_interleave(len(each) * beam)
+            first = torch.tensor(each * len(wire), device=base_model(self.llm).device)
+            return self._decoded(cache, first[:, None], beam, most_tokens)
+
+    def _prefix(self, wire: Tensor, shared: list[int]) -> Any:
+        """The key-value cache of <bos>, the projected tensor and the tokens in `shared`."""
+        llm = base_model(self.llm)
+        ids = torch.tensor([[self._bos, *shared]] * len(wire), device=llm.device)
+        tokens = embedded(self.llm, ids)
+        vectors = self.projector(wire.to(llm.device)).to(tokens.dtype)
+        inputs = torch.cat([tokens[:, :1], vectors, tokens[:, 1:]], 1)
+        return llm.get_decoder()(inputs_embeds=inputs, use_cache=True).past_key_values
+
+    def _decoded(
+        self, cache: Any, first: Tensor, beam: int, most_tokens: int
+    ) -> list[tuple[str, bool]]:
+        """Go on from a cache with `first` (rows, 1); the cache holds every row `beam` times."""
+        from transformers import GenerationConfig
+
+        llm = base_model(self.llm)
+        # Every option that an LLM's own generation_config.json might set otherwise.
+        options = GenerationConfig(
+            max_new_tokens=most_tokens,
+            num_beams=beam,
+            do_sample=False,
+            temperature=1.0,
+            top_k=50,
+            top_p=1.0,
+            repetition_penalty=1.0,
+            length_penalty=1.0,
+            early_stopping=False,
+            bos_token_id=self._bos,
+            eos_token_id=self._eos,
+            pad_token_id=self._eos,
+        )
+        # Only the tokens that the cache does not hold; the mask tells `generate` of the others.
+        seen = torch.ones(len(first), cache.get_seq_length() + 1, dtype=torch.long)
+        output = llm.generate(
+            first,
+            attention_mask=seen.to(llm.device),
+            past_key_values=cache,
+            generation_config=options,
+        )
+        return [self._text(row) for row in output[:, 1:].tolist()]
+
+    def _text(self, ids: list[int]) -> tuple[str, bool]:
+        """The text before <eos>, and whether there was one."""
+        ended = self._eos in ids
+        kept = ids[: ids.index(self._eos)] if ended else ids
+        return self.tokenizer.decode(kept, skip_special_tokens=False), ended
+
+    def _require_fit(self, wire: Tensor, tokens: int, beam: int, most_tokens: int) -> None:
+        width = self.projector.width
+        if wire.ndim != 3 or wire.shape[-1] != width:
+            raise ModelError(
+                f"a wire tensor of shape {tuple(wire.shape)}: this cloud reads (recordings, queries,"
+                f" {width})"
+            )
+        if not torch.isfinite(wire).all():
+            raise ModelError("a wire tensor with NaN or infinity in it: send it again")
+        if beam < 1 or most_tokens < 1:
+            raise ModelError("beam and the number of new tokens must be at least 1")
+        context = context_of(self.llm)
+        room = None if context is None else context - wire.shape[1] - tokens
+        if room is not None and most_tokens > room:
+            raise ModelError(
+                f"{wire.shape[1]} audio vectors and {most_tokens} new tokens are longer than the"
+                f" {context} positions that the LLM reads: ask for at most {max(room, 0)} tokens"
+            )
