@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed-demo
-	@$(BIN)/esrt-privacy assets fetch
+	@$(BIN)/esrt-privacy assets fetch whisper-base whisper-tiny.en ge2e
 	@$(BIN)/esrt-privacy reconstruct --out runs/demo
 
 test: $(VENV)/.installed-test

@@ -27,6 +27,10 @@ class SystemUnavailable(EsrtPrivacyError):
     """A system under audit is unknown or cannot be built with what is installed."""
 
 
+class LanguageError(EsrtPrivacyError):
+    """A language that is unknown, or that the model has no tag for."""
+
+
 class ModelError(EsrtPrivacyError):
     """A model cannot take what it was given: more than its context, or than the machine's memory."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ def write_llm(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
     """Random weights and a tokenizer in `folder`, as `transformers` keeps them; the folder."""
     from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
-    tokenizer = _tokenizer()
+    tokenizer = tokenizer_of_words()
     torch.manual_seed(seed)
     config = Gemma3TextConfig(
         vocab_size=len(tokenizer),
@@ -55,16 +56,56 @@ def write_llm(folder: Path, seed: int = 0, width: int = WIDTH) -> Path:
     return folder
 
 
-def _tokenizer():
+def write_multimodal(folder: Path) -> Path:
+    """A Gemma 3 with a vision encoder, random, and a tokenizer in `folder`; the folder."""
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    tokenizer = tokenizer_of_words()
+    torch.manual_seed(0)
+    text = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": WIDTH,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "sliding_window": 32,
+        "layer_types": ["sliding_attention", "full_attention"],
+        "max_position_embeddings": CONTEXT,
+    }
+    vision = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    model = Gemma3ForConditionalGeneration(
+        Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
+    )
+    with torch.no_grad():
+        for weight in model.model.language_model.parameters():
+            if weight.ndim == 2:
+                weight.mul_(5)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tokenizer_of_words(unused: Sequence[str] | None = None):
+    """A fast tokenizer that knows the words of TEXT and the tokens in `unused`, by default 110 of Gemma's."""
     from tokenizers import AddedToken, Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
     from transformers import PreTrainedTokenizerFast
 
-    tokens = [*SPECIAL, *(f"<unused{n}>" for n in range(UNUSED)), *TEXT.split()]
+    spare = [f"<unused{n}>" for n in range(UNUSED)] if unused is None else list(unused)
+    tokens = [*SPECIAL, *spare, *TEXT.split()]
     words = Tokenizer(WordLevel({token: n for n, token in enumerate(tokens)}, "<unk>"))
     words.pre_tokenizer = Whitespace()
-    words.add_special_tokens([AddedToken(t, special=True) for t in tokens[: len(SPECIAL) + UNUSED]])
+    words.add_special_tokens([AddedToken(t, special=True) for t in [*SPECIAL, *spare]])
     return PreTrainedTokenizerFast(
         tokenizer_object=words,
         bos_token="<bos>",

@@ -3,6 +3,10 @@
 Cached encoder frames are thinned: all frames of the speech and half a second after it, then every sixteenth frame of
 the padding, with ln 16 added to its attention so that the padding keeps its weight. The last steps see all 1500 frames.
 Each step trains one set of queries, drawn from the seed: the sets share all weights but the queries themselves.
+
+At first the last layer is also told where to look: its attention is drawn to the diagonal, query i of n to the stretch
+around i/n of the speech (guided attention, Tachibana, Uenoyama and Aihara 2018, doi:10.1109/ICASSP.2018.8461829). The
+pull fades out; a network that has to find the order of 80 queries by itself spends most of a short training on that.
 """
 
 from __future__ import annotations
@@ -29,6 +33,8 @@ FIRST_SET_SHARE = 0.6  # of the steps for the first set of queries; the others s
 HEAD_LEARNING_RATE = 3e-3  # while the head learns alone
 MARGIN = 25  # frames kept after the speech
 STRIDE = 16  # of the frames kept further on
+GUIDE_WEIGHT = 5.0
+GUIDE_WIDTH = 0.08  # of the diagonal, as a share of the speech
 CHECKPOINT_EVERY = 100  # steps
 CTC_STEPS = 320  # outputs of the head: 4 a query of 80, 8 of 40
 
@@ -52,6 +58,7 @@ class Options:
     batch: int = 32
     learning_rate: float = 5e-4
     warm_up: int = 150
+    guided_steps: int = 0  # of them, at the start, with guided attention, fading out
     head_steps: int = 0  # of them, at the start, for the head alone: it is new, the Q-Former is not
     seed: int = 20260528
 
@@ -82,6 +89,34 @@ def targets(examples: list[Example]) -> tuple[list[Example], int]:
         if text:
             out.append(Example(example.key, example.seconds, text.strip(), example.group))
     return out, cut
+
+
+class Guide:
+    """Computes again what the last cross-attention of a Q-Former looked at, and how far off the diagonal."""
+
+    def __init__(self, qformer: QFormer) -> None:
+        layers = [layer for layer in qformer.model.encoder.layer if layer.has_cross_attention]
+        self._attention = layers[-1].crossattention.attention
+        self._seen: dict[str, Tensor] = {}
+        self._attention.register_forward_hook(self._keep, with_kwargs=True)
+
+    def loss(self, places: Tensor) -> Tensor:
+        """`places` (batch, frames), of each frame as a share of the speech -> attention off the diagonal, 0 to 1."""
+        attention = self._attention
+        hidden, frames = self._seen["hidden_states"], self._seen["encoder_hidden_states"]
+        shape = (attention.num_attention_heads, attention.attention_head_size)
+        query = attention.query(hidden).unflatten(-1, shape).transpose(1, 2)
+        key = attention.key(frames).unflatten(-1, shape).transpose(1, 2)
+        scores = query @ key.transpose(-1, -2) * attention.scaling
+        weights = (scores.float() + self._seen["encoder_attention_mask"]).softmax(-1)
+        count = hidden.shape[1]
+        diagonal = (torch.arange(count) + 0.5) / count
+        off = (diagonal[None, :, None] - places[:, None, :]) / GUIDE_WIDTH
+        penalty = 1 - torch.exp(-(off**2) / 2)
+        return (weights * penalty[:, None]).sum(-1).mean()
+
+    def _keep(self, module: nn.Module, args: object, kwargs: dict[str, Tensor], _: object) -> None:
+        self._seen = kwargs
 
 
 def thinned(seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -126,6 +161,7 @@ def train(
     start = _resume(folder, qformer, head, optimiser)
     log = open(folder / "curve.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (lives as long as the run)
     began, losses = time.time(), _Means()
+    guide = Guide(qformer)
     for step, batch in enumerate(batches(examples, options.batch, options.seed)):
         if step >= options.steps:
             break
@@ -139,17 +175,22 @@ def train(
         torch.manual_seed(options.seed + step)
         rng = np.random.default_rng([options.seed, 7, step])
         queries = _drawn_set(qformer.config.query_sets, rng)
-        frames, bias = _frames(batch, frames_of, rng, full)
+        frames, bias, places = _frames(batch, frames_of, rng, full)
+        pull = _pull(step, options)
         qformer.train(not head_only)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
             with torch.set_grad_enabled(not head_only):
                 output = qformer(frames, queries, bias)
             loss = _ctc(head(output), batch)
+            losses.add(f"loss{queries}", loss.item())
+            if pull > 0 and places is not None:
+                off = guide.loss(places)
+                losses.add("off_diagonal", off.item())
+                loss = loss + pull * off
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()  # parameters without a gradient stay as they are
-        losses.add(f"loss{queries}", loss.item())
         if (step + 1) % 25 == 0:
             row = losses.taken() | {
                 "step": step + 1,
@@ -215,23 +256,27 @@ def _drawn_set(sets: tuple[int, ...], rng: np.random.Generator) -> int:
 
 def _frames(
     batch: list[Example], frames_of: Callable[[str], Tensor], rng: np.random.Generator, full: bool
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Frames (batch, kept, width), what is added to their attention, and where in the speech each one lies."""
     if full:
-        return torch.stack([frames_of(e.key) for e in batch]).float(), None
+        return torch.stack([frames_of(e.key) for e in batch]).float(), None, None
     kept = [thinned(e.seconds, rng) for e in batch]
     longest = max(len(indices) for indices, _ in kept)
     frames = torch.zeros(len(batch), longest, frames_of(batch[0].key).shape[1])
     mask = torch.full((len(batch), 1, 1, longest), float("-inf"))
+    places = torch.zeros(len(batch), longest)
     for row, (example, (indices, bias)) in enumerate(zip(batch, kept, strict=True)):
         frames[row, : len(indices)] = frames_of(example.key)[torch.from_numpy(indices)].float()
         mask[row, 0, 0, : len(indices)] = torch.from_numpy(bias)
+        seconds = (torch.from_numpy(indices) + 0.5) / FRAMES_A_SECOND
+        places[row, : len(indices)] = seconds / example.seconds
     # A hidden stretch of time now and then: the neighbours have to be read too (SpecAugment).
     for row, example in enumerate(batch):
         for _ in range(2):
             width = int(rng.integers(0, 12))
             begin = int(rng.integers(0, max(1, int(example.seconds * FRAMES_A_SECOND) - width)))
             frames[row, begin : begin + width] = 0
-    return frames, mask
+    return frames, mask, places
 
 
 def _ctc(log_probabilities: Tensor, batch: list[Example]) -> Tensor:
@@ -242,6 +287,14 @@ def _ctc(log_probabilities: Tensor, batch: list[Example]) -> Tensor:
         torch.full((len(batch),), CTC_STEPS),
         torch.tensor([len(row) for row in indices]),
     )
+
+
+def _pull(step: int, options: Options) -> float:
+    """Weight of the guided attention: GUIDE_WEIGHT, from the middle of the guided steps on less."""
+    left = options.guided_steps - (step - options.head_steps)
+    if step < options.head_steps or left <= 0:
+        return 0.0
+    return GUIDE_WEIGHT * min(1.0, 2 * left / options.guided_steps)
 
 
 def _schedule(step: int, options: Options) -> float:

@@ -111,8 +111,10 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--synth", type=Path, default=SYNTHESISED)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--name", default="ctc", help="folder of the checkpoint, in WORK")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--full-steps", type=int, default=80)
+    parser.add_argument("--guided-steps", type=int, default=500)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--continue-shipped", action="store_true")
     parser.add_argument("--only", choices=["frames", "table"], default=None)
@@ -133,13 +135,15 @@ def main() -> None:
     torch.manual_seed(SEED)
     qformer = QFormer(REFERENCE.qformer, REFERENCE.encoder)
     head = ctc.Head(REFERENCE.qformer.hidden, REFERENCE.qformer.query_sets)
-    schedule = ctc.Options(options.steps, options.full_steps, options.batch)
+    schedule = ctc.Options(
+        options.steps, options.full_steps, options.batch, guided_steps=options.guided_steps
+    )
     earlier: list[dict[str, Any]] = []
     if options.continue_shipped:
         qformer = load_qformer(OUT, REFERENCE).requires_grad_(True)
         schedule = replace(schedule, head_steps=HEAD_STEPS)
         earlier = read_training()["rounds"]
-    training = train(data, qformer, head, frames_of, schedule, options.work / "ctc")
+    training = train(data, qformer, head, frames_of, schedule, options.work / options.name)
     # The card speaks of what is shipped: weights rounded to float16.
     save_adapter(OUT, REFERENCE, qformer)
     save_file({k: v.half().contiguous() for k, v in head.state_dict().items()}, HEAD)

@@ -4,6 +4,7 @@ import hashlib
 import mmap
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,16 +45,16 @@ def whisper_folder(name_or_path: str | Path, folder: Path | None = None) -> Path
     repository = name if "/" in name else f"openai/{name}"
     name = name.removeprefix("openai/")
     asset = ASSETS.get(name)
-    if asset is not None and asset.hub is None:
+    if asset is not None and asset.openai is None:
         raise AssetError(f"{name} is no Whisper: name one such as whisper-base")
     openai = name.removeprefix("whisper-") if repository.startswith("openai/") else None
-    for place in _user_folders(folder):
+    for place in user_folders(folder):
         found = _in_user_folder(place, name, openai, asset)
         if found is not None:
             return found
     if asset is not None and all(is_fetched(package) for package in asset.packages):
         return _converted_asset(asset)
-    found = hub_snapshot(repository)
+    found = hub_snapshot(repository, is_transformers_folder)
     if found is not None:
         return found
     checkpoint = openai_checkpoint(openai) if openai else None
@@ -71,7 +72,7 @@ def ge2e_weights(folder: Path | None = None) -> "dict[str, torch.Tensor]":
     """
     asset = ASSETS["ge2e"]
     (package,) = asset.packages
-    for place in _user_folders(folder):
+    for place in user_folders(folder):
         for path in (place / "pretrained.pt", place / "ge2e" / "pretrained.pt"):
             if path.is_file():
                 return _ge2e_of(path.read_bytes(), str(path), asset)
@@ -92,7 +93,7 @@ def missing(name: str) -> AssetError:
     )
 
 
-def _user_folders(folder: Path | None) -> list[Path]:
+def user_folders(folder: Path | None) -> list[Path]:
     """Folders that the user named, the argument first; one that does not exist is a mistake."""
     named = [folder] if folder is not None else []
     variable = os.environ.get(WEIGHTS_VARIABLE)
@@ -135,8 +136,8 @@ def _folder_of_path(path: Path) -> Path:
 
 
 def _converted_asset(asset: Asset) -> Path:
-    target = _target(asset.name, asset.sha256)
-    if not _is_whole(target):
+    target = converted_folder(asset.name, asset.sha256)
+    if not is_converted(target):
         from esrt_privacy.assets.whisper_format import write_whisper_folder
         from esrt_privacy.assets.whisper_tensors import tensors_of_ctranslate2
 
@@ -152,8 +153,8 @@ def _converted_ctranslate2(model: Path) -> Path:
     with model.open("rb") as file:
         if model.stat().st_size == 0:
             raise AssetError(f"{model} is empty: copy it again")
-        target = _target(model.resolve().parent.name, _sha256(file))
-        if not _is_whole(target):
+        target = converted_folder(model.resolve().parent.name, _sha256(file))
+        if not is_converted(target):
             from esrt_privacy.assets.whisper_format import write_whisper_folder
             from esrt_privacy.assets.whisper_tensors import tensors_of_ctranslate2
 
@@ -169,8 +170,8 @@ def _converted_ctranslate2(model: Path) -> Path:
 
 def _converted_openai(checkpoint: Path) -> Path:
     with checkpoint.open("rb") as file:
-        target = _target(f"openai-{checkpoint.stem}", _sha256(file))
-    if not _is_whole(target):
+        target = converted_folder(f"openai-{checkpoint.stem}", _sha256(file))
+    if not is_converted(target):
         from esrt_privacy.assets.whisper_format import write_whisper_folder
         from esrt_privacy.assets.whisper_tensors import tensors_of_openai
 
@@ -180,11 +181,12 @@ def _converted_openai(checkpoint: Path) -> Path:
     return target
 
 
-def _target(name: str, sha256: str) -> Path:
+def converted_folder(name: str, sha256: str) -> Path:
+    """Where the converted form of weights with this checksum is kept; it may not exist."""
     return cache_folder() / "converted" / f"{name}-{sha256[:16]}-{_CONVERSION}"
 
 
-def _is_whole(target: Path) -> bool:
+def is_converted(target: Path, is_whole: Callable[[Path], bool] = is_transformers_folder) -> bool:
     """Whether a converted folder can be used; one that was damaged since is cleared away."""
     from safetensors import SafetensorError, safe_open
 
@@ -192,7 +194,7 @@ def _is_whole(target: Path) -> bool:
         return False
     try:
         with safe_open(target / "model.safetensors", framework="pt"):  # compares header and size
-            return is_transformers_folder(target)
+            return is_whole(target)
     except (SafetensorError, OSError):
         shutil.rmtree(target, ignore_errors=True)
         return False

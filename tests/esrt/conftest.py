@@ -137,7 +137,7 @@ def model(model_config: ModelConfig, tiny_system: Path) -> EsrtModel:
             if "lora_B" in name:
                 weight.add_(0.1 * torch.randn_like(weight))
             elif "trainable_tokens" in name:  # little: or every answer is made of tags
-                weight.add_(0.03 * torch.randn_like(weight))
+                weight.add_(0.01 * torch.randn_like(weight))
     return made.eval()
 
 

@@ -22,7 +22,7 @@ def frames_of(key: str) -> torch.Tensor:
 def warmed_up(folder: Path, steps: int = 4) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     qformer, head = QFormer(QUERIES, TINY), ctc.Head(16, (80, 40))
-    options = ctc.Options(steps, 1, batch=2, warm_up=2)
+    options = ctc.Options(steps, 1, batch=2, warm_up=2, guided_steps=3)
     ctc.train(qformer, head, EXAMPLES, frames_of, options, folder, lambda step: {})
     return qformer.state_dict()
 
@@ -41,6 +41,33 @@ def test_a_target_that_does_not_fit_is_cut_and_counted() -> None:
     assert cut == 1
     assert len(kept[1].text) <= ctc.CTC_STEPS
     assert kept[0] == EXAMPLES[0]
+
+
+def test_the_guide_counts_attention_off_the_diagonal() -> None:
+    torch.manual_seed(0)
+    qformer = QFormer(QUERIES, TINY).eval()
+    attention = qformer.model.encoder.layer[-1].crossattention.attention
+    torch.nn.init.zeros_(attention.query.weight)
+    torch.nn.init.zeros_(attention.query.bias)  # so that every frame gets the same attention
+    guide = ctc.Guide(qformer)
+    frames, bias = torch.randn(1, 4, 16), torch.zeros(1, 1, 1, 4)
+    qformer(frames, 40, bias)
+    places = torch.tensor([[0.125, 0.375, 0.625, 0.875]])
+    queries = (torch.arange(40) + 0.5) / 40
+    distance = (queries[:, None] - places) / ctc.GUIDE_WIDTH
+    expected = (1 - torch.exp(-(distance**2) / 2)).mean()
+    torch.testing.assert_close(guide.loss(places), expected)
+    bias[..., 1:] = float("-inf")  # only the first frame is left, an eighth into the speech
+    qformer(frames, 40, bias)
+    expected = (1 - torch.exp(-(distance[:, 0] ** 2) / 2)).mean()
+    torch.testing.assert_close(guide.loss(places), expected)
+
+
+def test_the_guides_pull_fades_out() -> None:
+    options = ctc.Options(100, 10, guided_steps=40, head_steps=10)
+    pulls = [ctc._pull(step, options) for step in (5, 10, 30, 40, 49, 50, 90)]
+    full = ctc.GUIDE_WEIGHT
+    assert pulls == pytest.approx([0, full, full, full / 2, full / 20, 0, 0])
 
 
 def test_batches_are_a_function_of_the_seed() -> None:
