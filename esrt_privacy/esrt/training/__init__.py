@@ -1,0 +1,1 @@
+"""Training an ESRT model: tasks, the curriculum's stages, batches, and the loop that runs them."""
