@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from esrt_privacy.attacks.reconstruction_speakers import SpeakerTrials
     from esrt_privacy.corpora import Corpus, Split
     from esrt_privacy.findings import Example, Run
+    from esrt_privacy.systems.base import ControlledSystem
 
 MOST_EXAMPLES = 4
 LIBRARIES = ("torch", "torchaudio", "transformers", "numpy", "scipy", "librosa", "pystoi")
@@ -46,6 +47,7 @@ class ReconstructionRequest:
     utterances: int = 48
     channel: int | None = None
     weights: Path | None = None
+    allow_remote_code: bool = False  # the user's consent to the code of the system's publisher
     command: str = ""
 
 
@@ -74,11 +76,15 @@ def reconstruct(
     from esrt_privacy.findings import write_run
     from esrt_privacy.reports.page import write_page
     from esrt_privacy.systems.registry import build_system
+    from esrt_privacy.systems.released import ReleasedSystem
 
     options = TrainingOptions(Budget.parse(request.budget), seed=request.seed)
     full = load_corpus(request.corpus)
-    system = build_system(request.system, request.weights)
-    taps = list(dict.fromkeys([request.tap, reconstruction.CONTROL_TAP, "encoder"]))
+    system: ControlledSystem = build_system(
+        request.system, request.weights, request.allow_remote_code
+    )
+    compared = ["encoder"] if "encoder" in system.taps else []
+    taps = list(dict.fromkeys([request.tap, reconstruction.CONTROL_TAP, *compared]))
     reconstruction.require_taps(system, taps)
     # The judge before any work: a missing one is said now, not after hours.
     judge = judge or _judge(request.weights)
@@ -97,6 +103,10 @@ def reconstruct(
             " (--utterances)"
         )
     captures_root = cache_folder() / "captures"
+    if isinstance(system, ReleasedSystem):
+        notes.append(
+            f"{system.name} ran code of its publisher, revision {system.checkpoint.revision}"
+        )
     system, attackers = reconstruction.attackers_for(
         system, taps, parts.training, options, captures_root, request.out, request.go_on, report
     )

@@ -40,8 +40,16 @@ Weights = Annotated[
 @app.command()
 def reconstruct(
     system: Annotated[
-        str, typer.Option(help="A system by name, or a folder with an adapter.")
+        str,
+        typer.Option(
+            help="A system by name, a folder with an adapter, or a checkpoint with code of its own: a folder,"
+            " or owner/name[@revision] on the hub (yxdu/ESRT-4B)."
+        ),
     ] = "reference",
+    allow_remote_code: Annotated[
+        bool,
+        typer.Option("--allow-remote-code", help="Consent to run the code of --system here."),
+    ] = False,
     tap: Annotated[str, typer.Option(help="Where the interceptor listens.")] = "qformer",
     corpus: Annotated[
         str,
@@ -94,6 +102,7 @@ def reconstruct(
         utterances=utterances,
         channel=channel,
         weights=weights,
+        allow_remote_code=allow_remote_code,
         command=shlex.join(["esrt-privacy", *sys.argv[1:]]),
     )
     with reporter() as report:
@@ -102,6 +111,259 @@ def reconstruct(
     for note in done.notes:
         typer.echo(f"note: {note}", err=True)
     typer.echo(str(done.report))
+
+
+@app.command()
+def train(
+    corpus: Annotated[
+        list[str],
+        typer.Option(
+            help="Recordings with texts and translations: a JSONL manifest, LibriSpeech, FLEURS, Common Voice"
+            " or CoVoST-2; give it again for more."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the model; a killed run goes on in it.")],
+    preset: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Sizes: reference, esrt-4b …; by default the adapter's own, or reference."
+        ),
+    ] = None,
+    adapter: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Start from this folder: an edge half, or a whole model."),
+    ] = None,
+    stage: Annotated[str, typer.Option(help="Stages to train, in order.")] = "1,2,3",
+    steps: Annotated[
+        str, typer.Option(help="Steps of each stage: one number, or one for each (800,400,400).")
+    ] = "5000",
+    batch: Annotated[int, typer.Option(help="Rows at a time in each process.")] = 16,
+    accumulate: Annotated[int, typer.Option(help="Batches to a step.")] = 1,
+    learning_rate: Annotated[
+        float, typer.Option(help="After the warm-up. The default is ours: the paper gives none.")
+    ] = 2e-4,
+    warm_up: Annotated[int, typer.Option(help="Steps of linear warm-up.")] = 1000,
+    schedule: Annotated[
+        str, typer.Option(help="After the warm-up: constant, linear or cosine.")
+    ] = "constant",
+    temperature: Annotated[
+        float, typer.Option(help="Balance over languages: 1 as the data, higher more alike.")
+    ] = 2.0,
+    hours: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Limit the training audio, spread evenly over the languages."),
+    ] = None,
+    without: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Ablation: stage-1, stage-2, stage-3, lora or tags; can be given again."),
+    ] = None,
+    queries: Annotated[
+        Optional[list[int]],  # noqa: UP045
+        typer.Option(help="Query set to train, again for another; all when none is named."),
+    ] = None,
+    tokens_in_use: Annotated[
+        bool, typer.Option("--tokens-in-use", help="Softmax over the tokens of the data only.")
+    ] = False,
+    thin_padding: Annotated[
+        float,
+        typer.Option(
+            help="Share of each stage, from its start, that reads every 16th padding frame."
+        ),
+    ] = 0.0,
+    live: Annotated[
+        bool, typer.Option("--live", help="Encode in the loop rather than once to the cache.")
+    ] = False,
+    metrics: Annotated[
+        str, typer.Option(help="csv, or tensorboard for its events as well.")
+    ] = "csv",
+    seed: Annotated[int, typer.Option(help="Of every draw.", min=0)] = 0,
+    weights: Weights = None,
+) -> None:
+    """Train Q-Former, projector, language tags and LoRA in the curriculum's three stages.
+
+    Several processes: torchrun --standalone --nproc_per_node N -m esrt_privacy.cli train ...
+    """
+    from esrt_privacy.esrt.training.options import TrainingOptions, whole_numbers
+    from esrt_privacy.esrt.training.run import TrainRequest
+    from esrt_privacy.esrt.training.run import run as trained
+    from esrt_privacy.terminal import reporter
+
+    request = TrainRequest(
+        corpora=tuple(corpus),
+        out=out,
+        preset=preset,
+        adapter=adapter,
+        weights=weights,
+        stages=whole_numbers(stage, "--stage"),
+        without=tuple(without or ()),
+        hours=hours,
+        options=TrainingOptions(
+            steps=whole_numbers(steps, "--steps"),
+            batch=batch,
+            accumulate=accumulate,
+            learning_rate=learning_rate,
+            warm_up=warm_up,
+            schedule=schedule,
+            temperature=temperature,
+            query_sets=tuple(queries or ()),
+            restrict_vocabulary=tokens_in_use,
+            thin_padding=thin_padding,
+            metrics=metrics,
+            frames="live" if live else "stored",
+            seed=seed,
+        ),
+        command=shlex.join(["esrt-privacy", *sys.argv[1:]]),
+    )
+    with reporter() as report:
+        done = trained(request, report)
+    if done.speaks:
+        for note in done.notes:
+            typer.echo(f"note: {note}", err=True)
+        typer.echo(str(done.folder))
+
+
+@app.command()
+def translate(
+    audio: Annotated[
+        list[str],
+        typer.Argument(help="Recordings: a file, a folder, a manifest, or the word demo."),
+    ],
+    to: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Languages to translate into: deu,fra,spa. Without it: transcripts."),
+    ] = None,
+    spoken: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--from", help="The language spoken, where the corpus does not say it."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="reference, a folder with a whole model, or a name of the hub.")
+    ] = "reference",
+    beam: Annotated[int, typer.Option(help="Width of the beam search; 1 is greedy.", min=1)] = 1,
+    batch: Annotated[int, typer.Option(help="Recordings at a time.", min=1)] = 8,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Also write the answers to this file, JSON lines."),
+    ] = None,
+    weights: Weights = None,
+) -> None:
+    """Recognise and translate recordings, edge and cloud in one process."""
+    from esrt_privacy.evaluation.translation import (
+        TranslationOptions,
+        load_model,
+        load_recordings,
+        print_translations,
+        write_translations,
+    )
+    from esrt_privacy.evaluation.translation import translate as run
+    from esrt_privacy.terminal import console, reporter
+
+    options = TranslationOptions(_listed(to), spoken, beam, batch)
+    with reporter() as report:
+        corpus = load_recordings(audio, report)
+        rows, notes = run(load_model(model, weights), corpus, options, report)
+    print_translations(rows, console())
+    if out is not None:
+        write_translations(rows, out)
+    for note in (*corpus.notes, *notes):
+        typer.echo(f"note: {note}", err=True)
+
+
+@app.command()
+def evaluate(
+    corpus: Annotated[
+        list[str],
+        typer.Option(help="Recordings with texts and translations; give it again for more."),
+    ],
+    to: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Languages to translate into: deu,fra,spa. Without it: recognition."),
+    ] = None,
+    spoken: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--from", help="The language spoken, where the corpus does not say it."),
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="reference, a folder with a whole model, or a name of the hub.")
+    ] = "reference",
+    beam: Annotated[str, typer.Option(help="Widths to compare; 1 is greedy.")] = "1,5",
+    batch: Annotated[int, typer.Option(help="Recordings at a time.", min=1)] = 8,
+    utterances: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Most recordings, drawn by the seed.", min=1),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for scores and answers.")] = Path(
+        "runs/evaluate"
+    ),
+    seed: Annotated[int, typer.Option(help="Of every draw.", min=0)] = 0,
+    weights: Weights = None,
+) -> None:
+    """Score recognition (WER, CER) and translation (chrF, spBLEU), greedy beside beam search."""
+    from esrt_privacy.evaluation.evaluate import evaluate as run
+    from esrt_privacy.evaluation.evaluate import scores_table, write_evaluation
+    from esrt_privacy.evaluation.translation import (
+        TranslationOptions,
+        drawn,
+        load_model,
+        load_recordings,
+    )
+    from esrt_privacy.terminal import console, reporter
+
+    options = TranslationOptions(_listed(to), spoken, batch=batch)
+    with reporter() as report:
+        recordings = drawn(load_recordings(corpus, report), utterances, seed)
+        whole = load_model(model, weights)
+        found = run(whole, recordings, options, _widths(beam), seed, report)
+    about = {"model": model, "corpus": recordings.name, "fingerprint": recordings.fingerprint}
+    write_evaluation(found, out, about | {"command": shlex.join(["esrt-privacy", *sys.argv[1:]])})
+    console().print(scores_table(found))
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    typer.echo(str(out / "scores.json"))
+
+
+@app.command()
+def profile(
+    model: Annotated[
+        str, typer.Option(help="reference, a folder with a whole model, or a preset with --random.")
+    ] = "reference",
+    random: Annotated[
+        bool,
+        typer.Option(
+            "--random", help="Random weights of the preset's sizes: same cost, no weights needed."
+        ),
+    ] = False,
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    part: Annotated[str, typer.Option(help="edge, cloud, or both.")] = "edge,cloud",
+    batch: Annotated[str, typer.Option(help="Batch sizes.")] = "1,16",
+    weights: Weights = None,
+) -> None:
+    """Measure memory and speed of edge and cloud, prefill time and KV memory."""
+    from esrt_privacy.evaluation.profile import ProfileOptions, figures_table
+    from esrt_privacy.evaluation.profile import profile as run
+    from esrt_privacy.terminal import console, reporter
+
+    parts = _listed(part)
+    if not parts or not set(parts) <= {"edge", "cloud"}:
+        raise typer.BadParameter(f"'{part}': give edge, cloud or edge,cloud")
+    options = ProfileOptions(model, random, dtype, _widths(batch), weights=weights, parts=parts)
+    with reporter() as report:
+        figures = run(options, report)
+    console().print(figures_table(figures))
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        widths = tuple(int(part) for part in _listed(text))
+    except ValueError:
+        widths = ()
+    if not widths or min(widths) < 1:
+        raise typer.BadParameter(f"'{text}': give widths such as 1,5")
+    return widths
 
 
 @app.command()

@@ -33,7 +33,7 @@ from esrt_privacy.captures import Capture, capture
 from esrt_privacy.corpora import Corpus, Split, Utterance, make_split
 from esrt_privacy.errors import AttackError
 from esrt_privacy.progress import Reporter, silent
-from esrt_privacy.systems.esrt_system import EsrtSystem
+from esrt_privacy.systems.base import ControlledSystem, wire_tap
 from esrt_privacy.systems.transparent import fit_basis
 
 CONTROL_TAP = "transparent"
@@ -56,7 +56,7 @@ class Reconstruction:
 class Outcome:
     """What the attack found, before it is put into figures."""
 
-    system: EsrtSystem
+    system: ControlledSystem
     corpus: Corpus  # the test utterances
     captures: dict[str, Capture]
     taps: dict[str, Reconstruction]  # audited tap first
@@ -82,7 +82,7 @@ def chosen_utterances(corpus: Corpus, most: int, seed: int) -> Corpus:
     return corpus.filter(lambda u: u.id in wanted)
 
 
-def require_taps(system: EsrtSystem, taps: Sequence[str]) -> None:
+def require_taps(system: ControlledSystem, taps: Sequence[str]) -> None:
     """Raise AttackError for a tap that the system does not have; a control basis may still be fitted."""
     for tap in taps:
         if tap not in system.taps and tap != CONTROL_TAP:
@@ -91,7 +91,7 @@ def require_taps(system: EsrtSystem, taps: Sequence[str]) -> None:
 
 
 def attackers_for(
-    system: EsrtSystem,
+    system: ControlledSystem,
     taps: Sequence[str],
     training: Corpus | None,
     options: TrainingOptions,
@@ -99,7 +99,7 @@ def attackers_for(
     out: Path,
     go_on: bool = False,
     report: Reporter = silent,
-) -> tuple[EsrtSystem, dict[str, TrainedInverter]]:
+) -> tuple[ControlledSystem, dict[str, TrainedInverter]]:
     """The attacker of each tap: shipped ones, or trained on `training` (`go_on`: from the shipped ones).
 
     `training` shares nothing with the test utterances: see `attackers.without`. Returns the system
@@ -108,7 +108,7 @@ def attackers_for(
     """
     if training is None:
         return system, {tap: _shipped_or_error(system, tap) for tap in taps}
-    if system.transparent is None:
+    if CONTROL_TAP not in system.taps:
         system = _with_basis(system, training, captures_root, options.seed, report)
     label = f"encoding {len(training)} training utterances"
     captures = capture(
@@ -158,7 +158,7 @@ def attackers_for(
 
 
 def attack(
-    system: EsrtSystem,
+    system: ControlledSystem,
     tap: str,
     attackers: dict[str, TrainedInverter],
     test: Corpus,
@@ -272,7 +272,7 @@ def _reconstructor(
     return sound
 
 
-def _shipped_or_error(system: EsrtSystem, tap: str) -> TrainedInverter:
+def _shipped_or_error(system: ControlledSystem, tap: str) -> TrainedInverter:
     require_taps(system, [tap])
     if tap not in system.taps:
         raise AttackError(
@@ -288,15 +288,14 @@ def _shipped_or_error(system: EsrtSystem, tap: str) -> TrainedInverter:
 
 
 def _with_basis(
-    system: EsrtSystem, training: Corpus, root: Path, seed: int, report: Reporter
-) -> EsrtSystem:
+    system: ControlledSystem, training: Corpus, root: Path, seed: int, report: Reporter
+) -> ControlledSystem:
     part = replace(training, utterances=training.utterances[:BASIS_UTTERANCES])
     label = "fitting the transparent control"
     mels = capture(system, ["mel"], part, root, lambda d, t: report(label, d, t))["mel"]
     speech = [mels.tensor(u)[: frames_of(u)].T.float() for u in mels.corpus]
-    config = system.edge.config
-    basis = fit_basis(speech, *config.wire_shape, np.random.default_rng(seed))
-    return EsrtSystem(system.edge, basis)
+    basis = fit_basis(speech, *wire_tap(system).shape, np.random.default_rng(seed))
+    return system.with_transparent(basis)
 
 
 def _development(training: Corpus, seed: int) -> list[Utterance]:

@@ -21,7 +21,7 @@ from esrt_privacy.corpora import (
     parquet,
 )
 from esrt_privacy.corpora.admission import admit
-from esrt_privacy.corpora.audio import SAMPLE_RATE
+from esrt_privacy.corpora.audio import SAMPLE_RATE, SUFFIXES
 from esrt_privacy.corpora.channel import Channel
 from esrt_privacy.corpora.utterance import Found, Utterance, shown
 from esrt_privacy.errors import AudioError, CorpusError
@@ -104,8 +104,8 @@ class Corpus:
 
 def load_corpus(spec: str | Path, report: Reporter = silent) -> Corpus:
     """Load ``demo``, a ``.jsonl`` manifest, a folder with ``manifest.jsonl``, LibriSpeech's tree,
-    CoVoST-2, FLEURS, Common Voice (of these also one table, or the archive as downloaded), or a
-    folder of audio, looked for in this order.
+    CoVoST-2, FLEURS, Common Voice (of these also one table, or the archive as downloaded), a single
+    recording, or a folder of audio, looked for in this order.
 
     Every header is opened; bad rows and files are left out with a note, recordings over 30 s are
     cut. Recordings that lie in archives or tables are taken out into the cache, of which ``report``
@@ -127,6 +127,8 @@ def load_corpus(spec: str | Path, report: Reporter = silent) -> Corpus:
         for layout in (covost2, fleurs, common_voice):
             if layout.recognises(path):
                 return _corpus(_stem(name), shown(path), layout.load(path, report))
+        if path.is_file() and path.suffix.lower() in SUFFIXES:
+            return _corpus(path.stem, shown(path), folder.one(path))
         if path.is_file():
             return _corpus(*_named_manifest(path))
         return _corpus(name, shown(path), folder.load(path))

@@ -36,6 +36,11 @@ def load(root: Path) -> Found:
     return Found(utterances, notes)
 
 
+def one(path: Path) -> Found:
+    """A single recording, of which nothing is known; its id is the file's name without its suffix."""
+    return Found([Utterance(id=path.stem, audio=path)], [])
+
+
 def _audio_files(root: Path, notes: list[str]) -> Iterator[Path]:
     def unreadable(error: OSError) -> None:
         notes.append(f"left out {shown(error.filename)}: cannot be opened ({error.strerror})")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from esrt_privacy.systems.transparent import TransparentBasis
 
 
 @dataclass(frozen=True)
@@ -36,3 +39,16 @@ class System(Protocol):
     def represent(self, waves: Sequence[np.ndarray], taps: Sequence[str]) -> dict[str, Tensor]:
         """Waveforms (samples,) at 16 kHz -> for each tap (batch, vectors, width), its dtype."""
         ...
+
+
+class ControlledSystem(System, Protocol):
+    """A system that a positive control can be built for: mel patches in its wire tensor's shape."""
+
+    def with_transparent(self, basis: TransparentBasis) -> Self:
+        """The same system with the positive control as a tap."""
+        ...
+
+
+def wire_tap(system: System) -> Tap:
+    """The tap that leaves the device."""
+    return next(tap for tap in system.taps.values() if tap.is_wire)

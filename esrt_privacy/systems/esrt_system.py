@@ -25,6 +25,10 @@ class EsrtSystem:
         self.edge = edge
         self.transparent = transparent
 
+    def with_transparent(self, basis: TransparentBasis) -> EsrtSystem:
+        """The same system with the positive control as a tap."""
+        return EsrtSystem(self.edge, basis)
+
     @property
     def name(self) -> str:
         """The configuration's name."""

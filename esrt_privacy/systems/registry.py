@@ -1,17 +1,22 @@
-"""Systems by name: the shipped reference, the paper's presets, and the user's adapter folders."""
+"""Systems by name: the reference, the paper's presets, adapter folders, checkpoints with code of their own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esrt_privacy.errors import SystemUnavailable
 from esrt_privacy.esrt.config import PRESETS, SystemConfig
 from esrt_privacy.systems.esrt_system import EsrtSystem
 from esrt_privacy.systems.transparent import TransparentBasis
 
+if TYPE_CHECKING:
+    from esrt_privacy.systems.released import ReleasedSystem
+
 REFERENCE_NAMES = ("reference", "reference-lite")
+RELEASED = {"esrt-4b": "yxdu/ESRT-4B"}  # the authors' checkpoint, by preset
 
 
 @dataclass(frozen=True)
@@ -36,19 +41,27 @@ def list_systems() -> list[SystemRow]:
             rows.append(SystemRow(config, True, "shipped adapter on Whisper-base"))
         else:
             remark = "sizes only: the authors' weights are not here; give an adapter folder"
+            if name in RELEASED:
+                remark += f", or {RELEASED[name]} with --allow-remote-code"
             rows.append(SystemRow(config, False, remark))
     return rows
 
 
-def build_system(name_or_folder: str, weights: Path | None = None) -> EsrtSystem:
+def build_system(
+    name_or_folder: str, weights: Path | None = None, allow_remote_code: bool = False
+) -> EsrtSystem | ReleasedSystem:
     """The system called so, or the one in an adapter folder (config.json, qformer.safetensors).
 
-    `weights` is a folder to look for the Whisper encoder in. Raises SystemUnavailable or
-    AssetError.
+    A checkpoint with code of its own, `owner/name` on the hub or a folder, needs the user's consent
+    to that code. `weights` is a folder to look for the Whisper encoder in. Raises
+    SystemUnavailable or AssetError.
     """
     from esrt_privacy.assets import whisper_folder
     from esrt_privacy.esrt.edge import Edge, read_config
+    from esrt_privacy.systems.remote_checkpoint import is_checkpoint_name
 
+    if is_checkpoint_name(name_or_folder):
+        return _released(name_or_folder, allow_remote_code)
     folder = Path(name_or_folder)
     name: str | None = None
     queries: int | None = None
@@ -58,7 +71,9 @@ def build_system(name_or_folder: str, weights: Path | None = None) -> EsrtSystem
     elif name_or_folder in PRESETS:
         raise SystemUnavailable(
             f"{name_or_folder}: the authors' weights are not part of this package; give a folder"
-            " with an adapter (config.json, qformer.safetensors) as --system"
+            " with an adapter (config.json, qformer.safetensors)"
+            + (f", or {RELEASED[name_or_folder]}," if name_or_folder in RELEASED else "")
+            + " as --system"
         )
     elif not folder.is_dir():
         known = ", ".join(PRESETS)
@@ -69,11 +84,21 @@ def build_system(name_or_folder: str, weights: Path | None = None) -> EsrtSystem
     config = read_config(folder)
     encoder = whisper_folder(config.encoder.name, weights)
     edge = Edge.from_adapter(folder, encoder, queries, name)
-    return EsrtSystem(edge, _basis(edge.config))
+    return EsrtSystem(edge, _basis(edge.config.wire_shape, edge.config.encoder.mel_bins))
 
 
-def _basis(config: SystemConfig) -> TransparentBasis | None:
-    path = basis_path(*config.wire_shape, config.encoder.mel_bins)
+def _released(name_or_folder: str, allow_remote_code: bool) -> ReleasedSystem:
+    from esrt_privacy.systems.released import ReleasedSystem
+    from esrt_privacy.systems.remote_checkpoint import open_checkpoint
+
+    checkpoint = open_checkpoint(name_or_folder, allow_remote_code)
+    system = ReleasedSystem.load(checkpoint)
+    basis = _basis(system.wire_shape, checkpoint.mel_bins)
+    return system if basis is None else system.with_transparent(basis)
+
+
+def _basis(wire_shape: tuple[int, int], mel_bins: int) -> TransparentBasis | None:
+    path = basis_path(*wire_shape, mel_bins)
     return TransparentBasis.load(path) if path.exists() else None
 
 

@@ -1,0 +1,1 @@
+"""How well a model recognises and translates, and what it costs in time and memory."""
