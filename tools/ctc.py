@@ -4,23 +4,24 @@ Cached encoder frames are thinned: all frames of the speech and half a second af
 the padding, with ln 16 added to its attention so that the padding keeps its weight. The last steps see all 1500 frames.
 Each step trains one set of queries, drawn from the seed: the sets share all weights but the queries themselves.
 
-At first the last layer is also told where to look: its attention is drawn to the diagonal, query i of n to the stretch
-around i/n of the speech (guided attention, Tachibana, Uenoyama and Aihara 2018, doi:10.1109/ICASSP.2018.8461829). The
-pull fades out; a network that has to find the order of 80 queries by itself spends most of a short training on that.
+At first the cross-attention is also told where to look (guide.py).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import alphabet
 import numpy as np
 import torch
+from guide import WEIGHT, Guide
 from torch import Tensor, nn
 
 from esrt_privacy.esrt.config import ENCODER_FRAMES
@@ -33,10 +34,14 @@ FIRST_SET_SHARE = 0.6  # of the steps for the first set of queries; the others s
 HEAD_LEARNING_RATE = 3e-3  # while the head learns alone
 MARGIN = 25  # frames kept after the speech
 STRIDE = 16  # of the frames kept further on
-GUIDE_WEIGHT = 5.0
-GUIDE_WIDTH = 0.08  # of the diagonal, as a share of the speech
+PLACE_BATCH = 8
+# Added to the frames, as shares of each dimension's deviation: the first the same for a whole utterance, as another
+# voice or room would be, the second anew for each frame.
+OFFSET, NOISE = 0.3, 0.3
+MASKS = (2, 4)  # stretches of each utterance that are hidden: at first, and once frames get noise
+MASK_FRAMES = 12  # the longest is below this
 CHECKPOINT_EVERY = 100  # steps
-CTC_STEPS = 320  # outputs of the head: 4 a query of 80, 8 of 40
+CTC_STEPS = 640  # outputs of the head: 8 a query of 80, 16 of 40; 21 a second
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,14 @@ class Options:
     steps: int
     full_steps: int  # of them, at the end, on all 1500 frames
     batch: int = 32
-    learning_rate: float = 5e-4
+    learning_rate: float = 6e-4
     warm_up: int = 150
+    letter_steps: int = 0  # before them: the linear maps that the Q-Former starts from (letters.py)
+    place_steps: int = 0  # of them, at the start, on where to look alone, with small batches
     guided_steps: int = 0  # of them, at the start, with guided attention, fading out
+    disturbed_from: int = (
+        0  # step from which frames get noise; before it they only get hidden stretches
+    )
     head_steps: int = 0  # of them, at the start, for the head alone: it is new, the Q-Former is not
     seed: int = 20260528
 
@@ -73,13 +83,13 @@ class Head(nn.Module):
         )
 
     def forward(self, output: Tensor) -> Tensor:
-        """(batch, queries, hidden) -> log probabilities (batch, 320, characters + blank)."""
+        """(batch, queries, hidden) -> log probabilities (batch, 640, characters + blank)."""
         logits = self.expand[str(output.shape[1])](output)
         return logits.unflatten(-1, (-1, alphabet.SIZE)).flatten(1, 2).float().log_softmax(-1)
 
 
 def targets(examples: list[Example]) -> tuple[list[Example], int]:
-    """The examples with texts cut to what 320 steps can hold, and how many were cut."""
+    """The examples with texts cut to what 640 steps can hold, and how many were cut."""
     out, cut = [], 0
     for example in examples:
         text = example.text
@@ -89,34 +99,6 @@ def targets(examples: list[Example]) -> tuple[list[Example], int]:
         if text:
             out.append(Example(example.key, example.seconds, text.strip(), example.group))
     return out, cut
-
-
-class Guide:
-    """Computes again what the last cross-attention of a Q-Former looked at, and how far off the diagonal."""
-
-    def __init__(self, qformer: QFormer) -> None:
-        layers = [layer for layer in qformer.model.encoder.layer if layer.has_cross_attention]
-        self._attention = layers[-1].crossattention.attention
-        self._seen: dict[str, Tensor] = {}
-        self._attention.register_forward_hook(self._keep, with_kwargs=True)
-
-    def loss(self, places: Tensor) -> Tensor:
-        """`places` (batch, frames), of each frame as a share of the speech -> attention off the diagonal, 0 to 1."""
-        attention = self._attention
-        hidden, frames = self._seen["hidden_states"], self._seen["encoder_hidden_states"]
-        shape = (attention.num_attention_heads, attention.attention_head_size)
-        query = attention.query(hidden).unflatten(-1, shape).transpose(1, 2)
-        key = attention.key(frames).unflatten(-1, shape).transpose(1, 2)
-        scores = query @ key.transpose(-1, -2) * attention.scaling
-        weights = (scores.float() + self._seen["encoder_attention_mask"]).softmax(-1)
-        count = hidden.shape[1]
-        diagonal = (torch.arange(count) + 0.5) / count
-        off = (diagonal[None, :, None] - places[:, None, :]) / GUIDE_WIDTH
-        penalty = 1 - torch.exp(-(off**2) / 2)
-        return (weights * penalty[:, None]).sum(-1).mean()
-
-    def _keep(self, module: nn.Module, args: object, kwargs: dict[str, Tensor], _: object) -> None:
-        self._seen = kwargs
 
 
 def thinned(seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -159,14 +141,16 @@ def train(
         if hasattr(module, "attention_dropout"):
             module.attention_dropout = 0.0  # dropped attention has no fast kernel on a CPU
     start = _resume(folder, qformer, head, optimiser)
-    log = open(folder / "curve.jsonl", "a", encoding="utf-8")  # noqa: SIM115 (lives as long as the run)
+    log = _log(folder / "curve.jsonl", start)
     began, losses = time.time(), _Means()
     guide = Guide(qformer)
-    for step, batch in enumerate(batches(examples, options.batch, options.seed)):
-        if step >= options.steps:
-            break
+    drawn = batches(examples, options.batch, options.seed)
+    for step, batch in enumerate(itertools.islice(drawn, options.steps)):
         if step < start:
             continue
+        places_only = step < options.place_steps
+        if places_only:
+            batch = batch[:PLACE_BATCH]
         head_only = step < options.head_steps
         for group in optimiser.param_groups:
             rate = options.learning_rate * _schedule(step, options)
@@ -175,17 +159,23 @@ def train(
         torch.manual_seed(options.seed + step)
         rng = np.random.default_rng([options.seed, 7, step])
         queries = _drawn_set(qformer.config.query_sets, rng)
-        frames, bias, places = _frames(batch, frames_of, rng, full)
+        disturbed = step >= options.disturbed_from
+        frames, bias, kept = _frames(batch, frames_of, rng, full, MASKS[disturbed])
+        if disturbed:
+            frames = _disturbed(frames)
         pull = _pull(step, options)
         qformer.train(not head_only)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
             with torch.set_grad_enabled(not head_only):
                 output = qformer(frames, queries, bias)
-            loss = _ctc(head(output), batch)
-            losses.add(f"loss{queries}", loss.item())
-            if pull > 0 and places is not None:
-                off = guide.loss(places)
-                losses.add("off_diagonal", off.item())
+            loss = torch.zeros(())
+            if not places_only:
+                loss = ctc_loss(head(output), batch)
+                losses.add(f"loss{queries}", loss.item())
+            if pull > 0 and kept is not None:
+                speech = torch.tensor([e.seconds * FRAMES_A_SECOND for e in batch])
+                off = guide.loss(kept, speech)
+                losses.add("off_place", off.item())
                 loss = loss + pull * off
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -204,6 +194,14 @@ def train(
             began = time.time()
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == options.steps:
             _checkpoint(folder, step + 1, qformer, head, optimiser)
+
+
+def _log(path: Path, start: int) -> TextIO:
+    """The curve's file, open to be gone on with; without what a killed run did after its last checkpoint."""
+    rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    kept = [row for row in rows if json.loads(row)["step"] <= start]
+    path.write_text("".join(f"{row}\n" for row in kept), encoding="utf-8")
+    return open(path, "a", encoding="utf-8")
 
 
 @torch.inference_mode()
@@ -255,46 +253,62 @@ def _drawn_set(sets: tuple[int, ...], rng: np.random.Generator) -> int:
 
 
 def _frames(
-    batch: list[Example], frames_of: Callable[[str], Tensor], rng: np.random.Generator, full: bool
+    batch: list[Example],
+    frames_of: Callable[[str], Tensor],
+    rng: np.random.Generator,
+    full: bool,
+    masks: int,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Frames (batch, kept, width), what is added to their attention, and where in the speech each one lies."""
+    """Frames (batch, kept, width), what is added to their attention, and the number (batch, kept) of each."""
     if full:
         return torch.stack([frames_of(e.key) for e in batch]).float(), None, None
     kept = [thinned(e.seconds, rng) for e in batch]
     longest = max(len(indices) for indices, _ in kept)
     frames = torch.zeros(len(batch), longest, frames_of(batch[0].key).shape[1])
     mask = torch.full((len(batch), 1, 1, longest), float("-inf"))
-    places = torch.zeros(len(batch), longest)
+    numbers = torch.zeros(len(batch), longest)
     for row, (example, (indices, bias)) in enumerate(zip(batch, kept, strict=True)):
         frames[row, : len(indices)] = frames_of(example.key)[torch.from_numpy(indices)].float()
         mask[row, 0, 0, : len(indices)] = torch.from_numpy(bias)
-        seconds = (torch.from_numpy(indices) + 0.5) / FRAMES_A_SECOND
-        places[row, : len(indices)] = seconds / example.seconds
+        numbers[row, : len(indices)] = torch.from_numpy(indices).float()
     # A hidden stretch of time now and then: the neighbours have to be read too (SpecAugment).
     for row, example in enumerate(batch):
-        for _ in range(2):
-            width = int(rng.integers(0, 12))
+        for _ in range(masks):
+            width = int(rng.integers(0, MASK_FRAMES))
             begin = int(rng.integers(0, max(1, int(example.seconds * FRAMES_A_SECOND) - width)))
             frames[row, begin : begin + width] = 0
-    return frames, mask, places
+    return frames, mask, numbers
 
 
-def _ctc(log_probabilities: Tensor, batch: list[Example]) -> Tensor:
+def _disturbed(frames: Tensor) -> Tensor:
+    """Frames (batch, kept, width) with noise, drawn from torch's own generator."""
+    deviation = frames.flatten(0, 1).std(0)
+    offsets = OFFSET * torch.randn(len(frames), 1, frames.shape[-1])
+    return frames + deviation * (offsets + NOISE * torch.randn_like(frames))
+
+
+def ctc_loss(
+    log_probabilities: Tensor, batch: list[Example], lengths: Tensor | None = None
+) -> Tensor:
+    """CTC loss a character; log probabilities (batch, 640, characters + blank), of each row all or `lengths` steps."""
     indices = [alphabet.encode(example.text) for example in batch]
+    if lengths is None:
+        lengths = torch.full((len(batch),), CTC_STEPS)
     return nn.functional.ctc_loss(
         log_probabilities.transpose(0, 1),
         torch.tensor([i for row in indices for i in row]),
-        torch.full((len(batch),), CTC_STEPS),
+        lengths,
         torch.tensor([len(row) for row in indices]),
     )
 
 
 def _pull(step: int, options: Options) -> float:
     """Weight of the guided attention: GUIDE_WEIGHT, from the middle of the guided steps on less."""
-    left = options.guided_steps - (step - options.head_steps)
+    begun = step - options.head_steps - options.place_steps
+    left = options.guided_steps - max(0, begun)
     if step < options.head_steps or left <= 0:
         return 0.0
-    return GUIDE_WEIGHT * min(1.0, 2 * left / options.guided_steps)
+    return WEIGHT * min(1.0, 2 * left / options.guided_steps)
 
 
 def _schedule(step: int, options: Options) -> float:

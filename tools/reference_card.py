@@ -46,11 +46,19 @@ ESRT (arXiv 2605.28642) at a size that a laptop trains and runs. It is **not** E
 it alone.
 
 This version is warmed up by CTC so that its tensor carries what was said. There is no language model behind it yet.
+Where its queries look was taught: query i of n reads the i-th part of the 30 s window (below). That makes it an easy
+system to attack; one trained without this guide may give away less, or give it away otherwise.
 
 ## Training
-CTC on characters through a throw-away head that expands the queries into 320 steps (kept as
+CTC on characters through a throw-away head that expands the queries into 640 steps (kept as
 `tools/reference_head.safetensors`, to measure with). AdamW, batches of {last["options"]["batch"]}, seed
 {last["options"]["seed"]}; most steps see the frames of the speech and every sixteenth of the padding.
+
+Three things come one after the other. Two linear maps learn by CTC to read letters from averaged encoder frames; they
+become the value projections of the first cross-attention, and the head. Then only where to look is learned, by guided
+attention: each query at its part of the window, each head of the first layer at its slice of that part. Then everything
+is trained by CTC, while the guide fades out; towards the end the frames get noise, one for each utterance and one for
+each frame.
 
 {rounds}
 
@@ -84,12 +92,18 @@ Apache-2.0, as the package; the data's notices are in `NOTICE`.
 def round_in_words(number: int, record: dict[str, Any]) -> str:
     """One line on a round of training."""
     options = record["options"]
-    head = options.get("head_steps", 0)
-    before = f", the first {head} for a new head alone" if head else ""
+    phases = [
+        (options.get("letter_steps", 0), "{} steps for the linear maps"),
+        (options.get("head_steps", 0), "{} for a new head alone"),
+        (options.get("place_steps", 0), "{} on where to look alone"),
+    ]
+    before = "".join(words.format(count) + ", " for count, words in phases if count)
+    steps = options["steps"] - options.get("head_steps", 0) - options.get("place_steps", 0)
     return (
-        f"- Round {number}: {options['steps']} steps{before}, the last {options['full_steps']} on all 1500 frames; "
-        f"learning rate {options['learning_rate']}; {sum(record['utterances'].values())} utterances; "
-        f"{record['texts_cut']} texts were longer than 320 steps and were cut."
+        f"- Round {number}: {before}{steps} of CTC, guided for {options.get('guided_steps', 0)} of them, the last"
+        f" {options['full_steps']} on all 1500 frames; learning rate {options['learning_rate']};"
+        f" {sum(record['utterances'].values())} utterances; {record['texts_cut']} texts were longer than 640 steps"
+        " and were cut."
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import alphabet
 import ctc
+import letters
 import reference_data
 import torch
 from reference_data import SEED, SYNTHESISED, ReferenceData
@@ -40,6 +41,7 @@ HEAD = (
 TRAINING = ("an4", "librispeech", "synth-train", "synth-joined")
 # How often an epoch shows an utterance: of spelled letters (AN4) and of recorded long speech there is little.
 REPETITIONS = {"an4": 2, "librispeech": 3}
+FRAMES_WITH_SPEECH = 150  # of a recording, by which the scale of its codes is known
 HEAD_STEPS = 150  # of a run that starts from the shipped adapter, for the new head alone
 # What the card's table reports; the roles keep out what the adapter has been trained on.
 CHECKED = {
@@ -112,9 +114,12 @@ def main() -> None:
     parser.add_argument("--synth", type=Path, default=SYNTHESISED)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--name", default="ctc", help="folder of the checkpoint, in WORK")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--full-steps", type=int, default=80)
-    parser.add_argument("--guided-steps", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--full-steps", type=int, default=60)
+    parser.add_argument("--disturbed-from", type=int, default=1300)
+    parser.add_argument("--letter-steps", type=int, default=600)
+    parser.add_argument("--place-steps", type=int, default=400)
+    parser.add_argument("--guided-steps", type=int, default=600)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--continue-shipped", action="store_true")
     parser.add_argument("--only", choices=["frames", "table"], default=None)
@@ -136,7 +141,13 @@ def main() -> None:
     qformer = QFormer(REFERENCE.qformer, REFERENCE.encoder)
     head = ctc.Head(REFERENCE.qformer.hidden, REFERENCE.qformer.query_sets)
     schedule = ctc.Options(
-        options.steps, options.full_steps, options.batch, guided_steps=options.guided_steps
+        options.steps,
+        options.full_steps,
+        options.batch,
+        disturbed_from=options.disturbed_from,
+        letter_steps=options.letter_steps,
+        place_steps=options.place_steps,
+        guided_steps=options.guided_steps,
     )
     earlier: list[dict[str, Any]] = []
     if options.continue_shipped:
@@ -178,6 +189,11 @@ def train(
             rates[f"development_cer{queries}"] = round(ctc.error_rates(development, heard)[0], 4)
         return rates
 
+    if schedule.letter_steps and not (folder / "checkpoint.pt").exists():
+        some = torch.stack([frames_of(e.key) for e in rows[:: len(rows) // 64]]).float()
+        spoken = some[:, :FRAMES_WITH_SPEECH]
+        found = letters.learn(rows, frames_of, spoken, REFERENCE, schedule)
+        letters.put_into(found, qformer, head, spoken)
     ctc.train(qformer, head, rows, frames_of, schedule, folder, check)
     counts = Counter(row.group for row in rows)
     curve = (folder / "curve.jsonl").read_text(encoding="utf-8").splitlines()

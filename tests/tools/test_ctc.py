@@ -1,8 +1,10 @@
 """The warm-up's batches, targets and resuming, on a tiny Q-Former."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import ctc
+import guide
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,9 @@ def frames_of(key: str) -> torch.Tensor:
 def warmed_up(folder: Path, steps: int = 4) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     qformer, head = QFormer(QUERIES, TINY), ctc.Head(16, (80, 40))
-    options = ctc.Options(steps, 1, batch=2, warm_up=2, guided_steps=3)
+    options = ctc.Options(
+        steps, 1, batch=2, warm_up=2, place_steps=1, guided_steps=3, disturbed_from=2
+    )
     ctc.train(qformer, head, EXAMPLES, frames_of, options, folder, lambda step: {})
     return qformer.state_dict()
 
@@ -43,31 +47,35 @@ def test_a_target_that_does_not_fit_is_cut_and_counted() -> None:
     assert kept[0] == EXAMPLES[0]
 
 
-def test_the_guide_counts_attention_off_the_diagonal() -> None:
+def test_the_guide_counts_attention_off_its_place() -> None:
     torch.manual_seed(0)
-    qformer = QFormer(QUERIES, TINY).eval()
-    attention = qformer.model.encoder.layer[-1].crossattention.attention
-    torch.nn.init.zeros_(attention.query.weight)
-    torch.nn.init.zeros_(attention.query.bias)  # so that every frame gets the same attention
-    guide = ctc.Guide(qformer)
+    qformer = QFormer(replace(QUERIES, layers=2), TINY).eval()
+    for layer in qformer.model.encoder.layer:  # so that every frame gets the same attention
+        torch.nn.init.zeros_(layer.crossattention.attention.query.weight)
+        torch.nn.init.zeros_(layer.crossattention.attention.query.bias)
+    told = guide.Guide(qformer)
     frames, bias = torch.randn(1, 4, 16), torch.zeros(1, 1, 1, 4)
     qformer(frames, 40, bias)
-    places = torch.tensor([[0.125, 0.375, 0.625, 0.875]])
-    queries = (torch.arange(40) + 0.5) / 40
-    distance = (queries[:, None] - places) / ctc.GUIDE_WIDTH
-    expected = (1 - torch.exp(-(distance**2) / 2)).mean()
-    torch.testing.assert_close(guide.loss(places), expected)
-    bias[..., 1:] = float("-inf")  # only the first frame is left, an eighth into the speech
+    # 40 queries have 37.5 frames each; with 75 frames of speech two of them count.
+    kept, speech = torch.tensor([[18.25, 55.75, 93.25, 130.75]]), torch.tensor([75.0])
+    # Second layer: how many parts away each frame is from each query.
+    second = torch.tensor([[0.0, 1.0, 2.0, 3.0], [1.0, 0.0, 1.0, 2.0]])
+    # First layer: two heads, so half a part wide each, their middles a quarter of a part away.
+    ahead = torch.tensor([[0.0, 1.0, 2.0, 3.0], [-1.0, 0.0, 1.0, 2.0]])
+    first = torch.stack([2 * (ahead + 0.25), 2 * (ahead - 0.25)])
+    off = [1 - torch.exp(-((parts / guide.WIDTH) ** 2) / 2) for parts in (first, second)]
+    torch.testing.assert_close(told.loss(kept, speech), (off[0].mean() + off[1].mean()) / 2)
+    bias[..., 1:] = float("-inf")  # only the first frame is left
     qformer(frames, 40, bias)
-    expected = (1 - torch.exp(-(distance[:, 0] ** 2) / 2)).mean()
-    torch.testing.assert_close(guide.loss(places), expected)
+    expected = (off[0][..., 0].mean() + off[1][..., 0].mean()) / 2
+    torch.testing.assert_close(told.loss(kept, speech), expected)
 
 
 def test_the_guides_pull_fades_out() -> None:
-    options = ctc.Options(100, 10, guided_steps=40, head_steps=10)
-    pulls = [ctc._pull(step, options) for step in (5, 10, 30, 40, 49, 50, 90)]
-    full = ctc.GUIDE_WEIGHT
-    assert pulls == pytest.approx([0, full, full, full / 2, full / 20, 0, 0])
+    options = ctc.Options(100, 10, guided_steps=40, place_steps=10)
+    pulls = [ctc._pull(step, options) for step in (0, 10, 30, 40, 49, 50, 90)]
+    full = guide.WEIGHT
+    assert pulls == pytest.approx([full, full, full, full / 2, full / 20, 0, 0])
 
 
 def test_batches_are_a_function_of_the_seed() -> None:

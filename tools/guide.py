@@ -1,0 +1,66 @@
+"""Where the cross-attention of a Q-Former is told to look while it is warmed up.
+
+Query i of n looks at the i-th part of the 30 s window, as far as there is speech, in the first layer each head at its
+own slice of that part, in order (guided attention, Tachibana, Uenoyama and Aihara 2018,
+doi:10.1109/ICASSP.2018.8461829). The pull fades out; a network that has to find the order of 80 queries by itself
+spends most of a short training on that, and does not carry what it finds over to longer speech.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from esrt_privacy.esrt.config import ENCODER_FRAMES
+from esrt_privacy.esrt.qformer import QFormer
+
+WEIGHT = 5.0  # of the guide beside the CTC loss, before it fades out
+WIDTH = (
+    1.0  # how far beside its part a query may look at little cost, in parts (first layer: slices)
+)
+
+
+class Guide:
+    """Computes again what the cross-attention of a Q-Former looked at, and how far off its place."""
+
+    def __init__(self, qformer: QFormer) -> None:
+        layers = [layer for layer in qformer.model.encoder.layer if layer.has_cross_attention]
+        self._attentions = [layer.crossattention.attention for layer in layers]
+        self._seen: dict[int, dict[str, Tensor]] = {}
+        for number, attention in enumerate(self._attentions):
+            attention.register_forward_hook(partial(self._keep, number), with_kwargs=True)
+
+    def loss(self, frames: Tensor, speech: Tensor) -> Tensor:
+        """`frames` (batch, kept) by number, `speech` (batch,) in frames -> share of attention off its place, 0 to 1.
+
+        The mean over layers, heads and the queries whose part of the window has speech in it.
+        """
+        losses = []
+        for number, attention in enumerate(self._attentions):
+            seen = self._seen[number]
+            hidden, keys = seen["hidden_states"], seen["encoder_hidden_states"]
+            if number:
+                hidden = hidden.detach()  # what the first layer has read is not to serve as a place
+            shape = (attention.num_attention_heads, attention.attention_head_size)
+            query = attention.query(hidden).unflatten(-1, shape).transpose(1, 2)
+            key = attention.key(keys).unflatten(-1, shape).transpose(1, 2)
+            scores = query @ key.transpose(-1, -2) * attention.scaling
+            weights = (scores.float() + seen["encoder_attention_mask"]).softmax(-1)
+            part = ENCODER_FRAMES / hidden.shape[1]
+            begins = torch.arange(hidden.shape[1]) * part
+            slices = shape[0] if number == 0 else 1
+            width = part / slices
+            centres = begins + (torch.arange(slices)[:, None] + 0.5) * width  # (slices, queries)
+            off = (frames[:, None, None, :] + 0.5 - centres[:, :, None]) / (width * WIDTH)
+            penalty = 1 - torch.exp(-(off**2) / 2)  # (batch, slices, queries, kept)
+            each = (weights * penalty).sum(-1).mean(1)  # (batch, queries)
+            spoken = begins < speech[:, None]
+            losses.append(each[spoken].mean())
+        return torch.stack(losses).mean()
+
+    def _keep(
+        self, number: int, module: nn.Module, args: object, kwargs: dict[str, Tensor], _: object
+    ) -> None:
+        self._seen[number] = kwargs
