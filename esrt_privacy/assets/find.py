@@ -45,7 +45,7 @@ def whisper_folder(name_or_path: str | Path, folder: Path | None = None) -> Path
     repository = name if "/" in name else f"openai/{name}"
     name = name.removeprefix("openai/")
     asset = ASSETS.get(name)
-    if asset is not None and asset.openai is None:
+    if asset is not None and (asset.hub is None or asset.is_llm):
         raise AssetError(f"{name} is no Whisper: name one such as whisper-base")
     openai = name.removeprefix("whisper-") if repository.startswith("openai/") else None
     for place in user_folders(folder):

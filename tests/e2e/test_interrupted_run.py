@@ -16,6 +16,11 @@ ROOT = Path(__file__).parents[2]
 STEPS = 30  # enough that a quick machine is still training when the signal comes
 
 
+def _heed_ctrl_c() -> None:
+    """A shell's background job ignores Ctrl-C, and so would every process that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.slow
 def test_ctrl_c_during_training_goes_on_where_it_was(
     tiny_system, tiny_weights, tiny_speech, tmp_path
@@ -33,6 +38,7 @@ def test_ctrl_c_during_training_goes_on_where_it_was(
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
     deadline = time.monotonic() + 300
     while not list(out.glob("training/*.pt")) and time.monotonic() < deadline:

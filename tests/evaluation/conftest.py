@@ -25,3 +25,15 @@ def corpus(tiny_speech) -> Corpus:
         for n, u in enumerate(chosen)
     ]
     return Corpus("rows", tuple(rows))
+
+
+@pytest.fixture(autouse=True)
+def no_network(tmp_path, monkeypatch) -> None:
+    """sacrebleu finds no model of the FLORES-200 tokeniser, and cannot download it."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("no network in tests")
+
+    place = "sacrebleu.tokenizers.tokenizer_spm"
+    monkeypatch.setattr(f"{place}.SACREBLEU_DIR", str(tmp_path / "sacrebleu"))
+    monkeypatch.setattr(f"{place}.download_file", refused)
