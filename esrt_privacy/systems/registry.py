@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from esrt_privacy.errors import SystemUnavailable
 from esrt_privacy.esrt.config import PRESETS, SystemConfig
-from esrt_privacy.systems.esrt_system import EsrtSystem
-from esrt_privacy.systems.transparent import TransparentBasis
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch and transformers are loaded for a system, not for the list of them
+    from esrt_privacy.systems.esrt_system import EsrtSystem
     from esrt_privacy.systems.released import ReleasedSystem
+    from esrt_privacy.systems.transparent import TransparentBasis
 
 REFERENCE_NAMES = ("reference", "reference-lite")
 RELEASED = {"esrt-4b": "yxdu/ESRT-4B"}  # the authors' checkpoint, by preset
@@ -58,6 +58,7 @@ def build_system(
     """
     from esrt_privacy.assets import whisper_folder
     from esrt_privacy.esrt.edge import Edge, read_config
+    from esrt_privacy.systems.esrt_system import EsrtSystem
     from esrt_privacy.systems.remote_checkpoint import is_checkpoint_name
 
     if is_checkpoint_name(name_or_folder):
@@ -98,6 +99,8 @@ def _released(name_or_folder: str, allow_remote_code: bool) -> ReleasedSystem:
 
 
 def _basis(wire_shape: tuple[int, int], mel_bins: int) -> TransparentBasis | None:
+    from esrt_privacy.systems.transparent import TransparentBasis
+
     path = basis_path(*wire_shape, mel_bins)
     return TransparentBasis.load(path) if path.exists() else None
 
