@@ -35,6 +35,14 @@ Weights = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(help="Folder to look for model weights in, before the fetched ones."),
 ]
+Spoken = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--from", help="The language spoken, where the corpus does not say it."),
+]
+Model = Annotated[
+    str, typer.Option(help="reference, a folder with a whole model, or a name of the hub.")
+]
+MostTokens = Annotated[int, typer.Option(help="An answer is cut after so many tokens.", min=1)]
 
 
 @app.command()
@@ -232,13 +240,9 @@ def translate(
         Optional[str],  # noqa: UP045
         typer.Option(help="Languages to translate into: deu,fra,spa. Without it: transcripts."),
     ] = None,
-    spoken: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--from", help="The language spoken, where the corpus does not say it."),
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="reference, a folder with a whole model, or a name of the hub.")
-    ] = "reference",
+    spoken: Spoken = None,
+    model: Model = "reference",
+    most_tokens: MostTokens = 160,
     beam: Annotated[int, typer.Option(help="Width of the beam search; 1 is greedy.", min=1)] = 1,
     batch: Annotated[int, typer.Option(help="Recordings at a time.", min=1)] = 8,
     out: Annotated[
@@ -258,7 +262,7 @@ def translate(
     from esrt_privacy.evaluation.translation import translate as run
     from esrt_privacy.terminal import console, reporter
 
-    options = TranslationOptions(_listed(to), spoken, beam, batch)
+    options = TranslationOptions(_listed(to), spoken, beam, batch, most_tokens)
     with reporter() as report:
         corpus = load_recordings(audio, report)
         rows, notes = run(load_model(model, weights), corpus, options, report)
@@ -279,13 +283,9 @@ def evaluate(
         Optional[str],  # noqa: UP045
         typer.Option(help="Languages to translate into: deu,fra,spa. Without it: recognition."),
     ] = None,
-    spoken: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option("--from", help="The language spoken, where the corpus does not say it."),
-    ] = None,
-    model: Annotated[
-        str, typer.Option(help="reference, a folder with a whole model, or a name of the hub.")
-    ] = "reference",
+    spoken: Spoken = None,
+    model: Model = "reference",
+    most_tokens: MostTokens = 160,
     beam: Annotated[str, typer.Option(help="Widths to compare; 1 is greedy.")] = "1,5",
     batch: Annotated[int, typer.Option(help="Recordings at a time.", min=1)] = 8,
     utterances: Annotated[
@@ -309,11 +309,12 @@ def evaluate(
     )
     from esrt_privacy.terminal import console, reporter
 
-    options = TranslationOptions(_listed(to), spoken, batch=batch)
+    widths = _widths(beam)
+    options = TranslationOptions(_listed(to), spoken, batch=batch, most_tokens=most_tokens)
     with reporter() as report:
         recordings = drawn(load_recordings(corpus, report), utterances, seed)
         whole = load_model(model, weights)
-        found = run(whole, recordings, options, _widths(beam), seed, report)
+        found = run(whole, recordings, options, widths, seed, report)
     about = {"model": model, "corpus": recordings.name, "fingerprint": recordings.fingerprint}
     write_evaluation(found, out, about | {"command": shlex.join(["esrt-privacy", *sys.argv[1:]])})
     console().print(scores_table(found))

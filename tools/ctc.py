@@ -24,16 +24,13 @@ import torch
 from guide import WEIGHT, Guide
 from torch import Tensor, nn
 
-from esrt_privacy.esrt.config import ENCODER_FRAMES
 from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.esrt.qformer import QFormer
+from esrt_privacy.esrt.training.frames import FRAMES_A_SECOND, thinned
 from esrt_privacy.measures.text import character_errors
 
-FRAMES_A_SECOND = 50
 FIRST_SET_SHARE = 0.6  # of the steps for the first set of queries; the others share the rest
 HEAD_LEARNING_RATE = 3e-3  # while the head learns alone
-MARGIN = 25  # frames kept after the speech
-STRIDE = 16  # of the frames kept further on
 PLACE_BATCH = 8
 # Added to the frames, as shares of each dimension's deviation: the first the same for a whole utterance, as another
 # voice or room would be, the second anew for each frame.
@@ -99,14 +96,6 @@ def targets(examples: list[Example]) -> tuple[list[Example], int]:
         if text:
             out.append(Example(example.key, example.seconds, text.strip(), example.group))
     return out, cut
-
-
-def thinned(seconds: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the frames kept, and what is added to their attention."""
-    speech = min(int(seconds * FRAMES_A_SECOND) + MARGIN, ENCODER_FRAMES)
-    rest = np.arange(speech + int(rng.integers(STRIDE)), ENCODER_FRAMES, STRIDE)
-    bias = np.concatenate([np.zeros(speech), np.full(len(rest), math.log(STRIDE))])
-    return np.concatenate([np.arange(speech), rest]), bias.astype(np.float32)
 
 
 def batches(examples: list[Example], batch: int, seed: int) -> Iterator[list[Example]]:

@@ -11,6 +11,7 @@ import torch
 
 from esrt_privacy.esrt.config import EncoderConfig, QFormerConfig
 from esrt_privacy.esrt.qformer import QFormer
+from esrt_privacy.esrt.training.frames import STRIDE, thinned
 
 TINY = EncoderConfig("tiny", 80, 16, 1, 2, 32)
 QUERIES = QFormerConfig(1, 16, 2, 32, 1, (80, 40), 0.02)
@@ -32,11 +33,11 @@ def warmed_up(folder: Path, steps: int = 4) -> dict[str, torch.Tensor]:
 
 
 def test_thinning_keeps_all_speech_and_the_weight_of_the_padding() -> None:
-    kept, bias = ctc.thinned(3.0, np.random.default_rng(0))
+    kept, bias = thinned(3.0, np.random.default_rng(0))
     assert (kept[:175] == np.arange(175)).all()
     assert kept.max() < 1500
     # Each kept frame of the padding stands for sixteen.
-    assert np.exp(bias).sum() == pytest.approx(1500, abs=ctc.STRIDE)
+    assert np.exp(bias).sum() == pytest.approx(1500, abs=STRIDE)
 
 
 def test_a_target_that_does_not_fit_is_cut_and_counted() -> None:
