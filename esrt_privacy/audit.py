@@ -76,7 +76,6 @@ def reconstruct(
     from esrt_privacy.findings import write_run
     from esrt_privacy.reports.page import write_page
     from esrt_privacy.systems.registry import build_system
-    from esrt_privacy.systems.released import ReleasedSystem
 
     options = TrainingOptions(Budget.parse(request.budget), seed=request.seed)
     full = load_corpus(request.corpus)
@@ -103,10 +102,7 @@ def reconstruct(
             " (--utterances)"
         )
     captures_root = cache_folder() / "captures"
-    if isinstance(system, ReleasedSystem):
-        notes.append(
-            f"{system.name} ran code of its publisher, revision {system.checkpoint.revision}"
-        )
+    notes += system.notes
     system, attackers = reconstruction.attackers_for(
         system, taps, parts.training, options, captures_root, request.out, request.go_on, report
     )

@@ -126,9 +126,6 @@ def train(
     optimiser = torch.optim.AdamW(
         parameters, lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=0.02
     )
-    for module in qformer.modules():
-        if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0  # dropped attention has no fast kernel on a CPU
     start = _resume(folder, qformer, head, optimiser)
     log = _log(folder / "curve.jsonl", start)
     began, losses = time.time(), _Means()

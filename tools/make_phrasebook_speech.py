@@ -8,12 +8,9 @@ sentences; and, in voices of their own, sentences, values and templates that are
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import phrasebook
-from speaking import Planned, speak_all
+from speaking import Planned, main
 from voices import make_voices
 
 # language spoken: recordings of each part
@@ -62,14 +59,5 @@ def plan(styles: dict[str, np.ndarray]) -> list[Planned]:
     return [rows[i] for i in rng.permutation(len(rows))]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, required=True, help="folder for Kokoro's files")
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args()
-    speak_all(plan, options.out, options.weights, options.workers)
-
-
 if __name__ == "__main__":
-    main()
+    main(plan, __doc__, None)

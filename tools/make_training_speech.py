@@ -8,12 +8,11 @@ Training voices and sentences, and a held-out part with other voices and other s
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from pathlib import Path
 
 import numpy as np
-from speaking import Planned, speak_all
+from speaking import Planned, main
 from training_sentences import training_sentences
 from voices import make_voices
 
@@ -56,14 +55,5 @@ def _generator(text: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--weights", type=Path, required=True, help="folder for Kokoro's files")
-    parser.add_argument("--workers", type=int, default=2)
-    options = parser.parse_args()
-    speak_all(plan, options.out, options.weights, options.workers)
-
-
 if __name__ == "__main__":
-    main()
+    main(plan, __doc__, OUT)

@@ -6,6 +6,7 @@ goes on with the recordings that are missing.
 
 from __future__ import annotations
 
+import argparse
 import json
 import multiprocessing
 from collections.abc import Callable
@@ -31,6 +32,16 @@ class Planned:
 
 
 Plan = Callable[[dict[str, np.ndarray]], list[Planned]]  # from the synthesiser's styles
+
+
+def main(plan: Plan, description: str, out: Path | None) -> None:
+    """The command line of a tool that makes the recordings of `plan`; `out` is where they go unless told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, default=out, required=out is None)
+    parser.add_argument("--weights", type=Path, required=True, help="folder for Kokoro's files")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    speak_all(plan, options.out, options.weights, options.workers)
 
 
 def speak_all(plan: Plan, out: Path, weights: Path, workers: int) -> None:

@@ -152,7 +152,7 @@ def main() -> None:
     earlier: list[dict[str, Any]] = []
     if options.continue_shipped:
         qformer = load_qformer(OUT, REFERENCE).requires_grad_(True)
-        schedule = replace(schedule, head_steps=HEAD_STEPS)
+        schedule = replace(schedule, head_steps=HEAD_STEPS, letter_steps=0, place_steps=0)
         earlier = read_training()["rounds"]
     training = train(data, qformer, head, frames_of, schedule, options.work / options.name)
     # The card speaks of what is shipped: weights rounded to float16.

@@ -142,15 +142,8 @@ class Cloud:
 
     def _require_fit(self, wire: Tensor, tokens: int, beam: int, most_tokens: int) -> None:
         width = self.projector.width
-        if wire.ndim != 3 or wire.shape[-1] != width:
-            raise ModelError(
-                f"a wire tensor of shape {tuple(wire.shape)}: this cloud reads (recordings, queries,"
-                f" {width})"
-            )
-        if not torch.isfinite(wire).all():
-            raise ModelError("a wire tensor with NaN or infinity in it: send it again")
-        if beam < 1 or most_tokens < 1:
-            raise ModelError("beam and the number of new tokens must be at least 1")
+        fits = wire.ndim == 3 and wire.shape[-1] == width
+        require_request(wire, fits, f"(recordings, queries, {width})", beam, most_tokens)
         context = context_of(self.llm)
         room = None if context is None else context - wire.shape[1] - tokens
         if room is not None and most_tokens > room:
@@ -158,3 +151,13 @@ class Cloud:
                 f"{wire.shape[1]} audio vectors and {most_tokens} new tokens are longer than the"
                 f" {context} positions that the LLM reads: ask for at most {max(room, 0)} tokens"
             )
+
+
+def require_request(wire: Tensor, fits: bool, shape: str, beam: int, most_tokens: int) -> None:
+    """Raise ModelError for a wire tensor that does not fit `shape` or is not finite, and for numbers below 1."""
+    if not fits:
+        raise ModelError(f"a wire tensor of shape {tuple(wire.shape)}: this cloud reads {shape}")
+    if not torch.isfinite(wire).all():
+        raise ModelError("a wire tensor with NaN or infinity in it: send it again")
+    if beam < 1 or most_tokens < 1:
+        raise ModelError("beam and the number of new tokens must be at least 1")

@@ -23,6 +23,7 @@ class QFormer(nn.Module):
                 intermediate_size=config.feed_forward,
                 cross_attention_frequency=config.cross_attention_frequency,
                 encoder_hidden_size=encoder.width,
+                attention_probs_dropout_prob=0.0,  # dropped attention has no fast kernel on a CPU
                 attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by **kwargs
             )
         )

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from esrt_privacy.errors import SystemUnavailable
+
 if TYPE_CHECKING:
     from esrt_privacy.systems.transparent import TransparentBasis
 
@@ -44,9 +46,23 @@ class System(Protocol):
 class ControlledSystem(System, Protocol):
     """A system that a positive control can be built for: mel patches in its wire tensor's shape."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a report on it must say beside the findings."""
+        ...
+
     def with_transparent(self, basis: TransparentBasis) -> Self:
         """The same system with the positive control as a tap."""
         ...
+
+
+def require_taps(system: System, names: Sequence[str]) -> None:
+    """Raise SystemUnavailable for a tap that the system does not have."""
+    for name in names:
+        if name not in system.taps:
+            raise SystemUnavailable(
+                f"system {system.name} has no tap '{name}'; it has {', '.join(system.taps)}"
+            )
 
 
 def wire_tap(system: System) -> Tap:

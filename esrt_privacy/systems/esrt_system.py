@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from esrt_privacy.errors import SystemUnavailable
 from esrt_privacy.esrt.config import ENCODER_FRAMES, MEL_FRAMES
 from esrt_privacy.esrt.edge import Edge
 from esrt_privacy.esrt.encoder import log_mel
-from esrt_privacy.systems.base import Tap
+from esrt_privacy.systems.base import Tap, require_taps
 from esrt_privacy.systems.transparent import TransparentBasis
 
 
@@ -33,6 +32,11 @@ class EsrtSystem:
     def name(self) -> str:
         """The configuration's name."""
         return self.edge.config.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing beside the findings."""
+        return ()
 
     @cached_property
     def taps(self) -> dict[str, Tap]:
@@ -62,11 +66,7 @@ class EsrtSystem:
     @torch.inference_mode()
     def represent(self, waves: Sequence[np.ndarray], taps: Sequence[str]) -> dict[str, Tensor]:
         """Waveforms (samples,) at 16 kHz -> for each tap (batch, vectors, width), its dtype."""
-        for name in taps:
-            if name not in self.taps:
-                raise SystemUnavailable(
-                    f"system {self.name} has no tap '{name}'; it has {', '.join(self.taps)}"
-                )
+        require_taps(self, taps)
         mel = log_mel(waves, self.edge.config.encoder.mel_bins)
         out: dict[str, Tensor] = {}
         if "mel" in taps:

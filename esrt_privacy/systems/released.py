@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from esrt_privacy.errors import ModelError, SystemUnavailable, shown
 from esrt_privacy.esrt.answers import Answer, parse_answer
+from esrt_privacy.esrt.cloud import require_request
 from esrt_privacy.esrt.config import MEL_FRAMES
 from esrt_privacy.esrt.encoder import log_mel
 from esrt_privacy.esrt.language_tags import require_language, tag
 from esrt_privacy.esrt.memory import within_memory
-from esrt_privacy.systems.base import Tap
+from esrt_privacy.systems.base import Tap, require_taps
 from esrt_privacy.systems.esrt_system import mel_fingerprint
 from esrt_privacy.systems.remote_checkpoint import DTYPE, Checkpoint, load_model, remote_code
 from esrt_privacy.systems.transparent import TransparentBasis
@@ -88,6 +89,11 @@ class ReleasedSystem:
         parts = (weights, self.checkpoint.fingerprint, front, str(DTYPE), str(self.wire_shape))
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Whose code ran."""
+        return (f"{self.name} ran code of its publisher, revision {self.checkpoint.revision}",)
+
     @cached_property
     def taps(self) -> dict[str, Tap]:
         """By name, in order from the microphone."""
@@ -110,11 +116,7 @@ class ReleasedSystem:
         One recording at a time, as the released script does it: nobody knows whether the
         checkpoint's code keeps the rows of a batch apart. Raises ModelError for what it gives.
         """
-        for name in taps:
-            if name not in self.taps:
-                raise SystemUnavailable(
-                    f"system {self.name} has no tap '{name}'; it has {', '.join(self.taps)}"
-                )
+        require_taps(self, taps)
         rows: dict[str, list[Tensor]] = {name: [] for name in taps}
         for wave in waves:
             given = self._represent(log_mel([wave], self.checkpoint.mel_bins), taps)
@@ -237,9 +239,8 @@ class ReleasedCloud:
     @torch.inference_mode()
     def _texts(self, wire: Tensor, prompt: str, beam: int, most_tokens: int) -> list[str]:
         """What the checkpoint makes of each recording under one prompt, ends cut off."""
-        _require_wire(wire)
-        if beam < 1 or most_tokens < 1:
-            raise ModelError("beam and the number of new tokens must be at least 1")
+        shape = "(recordings, vectors, width)"
+        require_request(wire, wire.ndim == 3, shape, beam, most_tokens)
         if not len(wire):
             return []
         name = self.checkpoint.name
@@ -271,15 +272,6 @@ def _require_method(checkpoint: Checkpoint, model: Any, method: str) -> None:
             f"{checkpoint.name}: its model {shown(type(model).__name__, 60)} has no {method}, which"
             " ESRT's interface needs; give another checkpoint or revision"
         )
-
-
-def _require_wire(wire: Tensor) -> None:
-    if wire.ndim != 3:
-        raise ModelError(
-            f"a wire tensor of shape {tuple(wire.shape)}: this cloud reads (recordings, vectors, width)"
-        )
-    if not torch.isfinite(wire).all():
-        raise ModelError("a wire tensor with NaN or infinity in it: send it again")
 
 
 def _taken(method: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:

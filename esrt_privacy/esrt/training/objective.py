@@ -90,8 +90,6 @@ def set_trainable(
     for module in qformer.train().modules():
         if isinstance(module, nn.Dropout):
             module.p = dropout
-        if hasattr(module, "attention_dropout"):
-            module.attention_dropout = 0.0  # type: ignore[assignment]  # dropped attention is slow
     model.projector.train()
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     for weight in trained.values():
