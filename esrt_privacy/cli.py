@@ -40,7 +40,15 @@ Spoken = Annotated[
     typer.Option("--from", help="The language spoken, where the corpus does not say it."),
 ]
 Model = Annotated[
-    str, typer.Option(help="reference, a folder with a whole model, or a name of the hub.")
+    str,
+    typer.Option(
+        help="reference, a folder with a whole model, or a name of the hub; also a checkpoint with code of its own"
+        " (yxdu/ESRT-4B)."
+    ),
+]
+ModelCode = Annotated[
+    bool,
+    typer.Option("--allow-remote-code", help="Consent to run the code of --model here."),
 ]
 MostTokens = Annotated[int, typer.Option(help="An answer is cut after so many tokens.", min=1)]
 
@@ -242,6 +250,7 @@ def translate(
     ] = None,
     spoken: Spoken = None,
     model: Model = "reference",
+    allow_remote_code: ModelCode = False,
     most_tokens: MostTokens = 160,
     beam: Annotated[int, typer.Option(help="Width of the beam search; 1 is greedy.", min=1)] = 1,
     batch: Annotated[int, typer.Option(help="Recordings at a time.", min=1)] = 8,
@@ -254,8 +263,8 @@ def translate(
     """Recognise and translate recordings, edge and cloud in one process."""
     from esrt_privacy.evaluation.translation import (
         TranslationOptions,
-        load_model,
         load_recordings,
+        load_translator,
         print_translations,
         write_translations,
     )
@@ -265,7 +274,8 @@ def translate(
     options = TranslationOptions(_listed(to), spoken, beam, batch, most_tokens)
     with reporter() as report:
         corpus = load_recordings(audio, report)
-        rows, notes = run(load_model(model, weights), corpus, options, report)
+        whole = load_translator(model, weights, allow_remote_code)
+        rows, notes = run(whole, corpus, options, report)
     print_translations(rows, console())
     if out is not None:
         write_translations(rows, out)
@@ -285,6 +295,7 @@ def evaluate(
     ] = None,
     spoken: Spoken = None,
     model: Model = "reference",
+    allow_remote_code: ModelCode = False,
     most_tokens: MostTokens = 160,
     beam: Annotated[str, typer.Option(help="Widths to compare; 1 is greedy.")] = "1,5",
     batch: Annotated[int, typer.Option(help="Recordings at a time.", min=1)] = 8,
@@ -304,8 +315,8 @@ def evaluate(
     from esrt_privacy.evaluation.translation import (
         TranslationOptions,
         drawn,
-        load_model,
         load_recordings,
+        load_translator,
     )
     from esrt_privacy.terminal import console, reporter
 
@@ -313,7 +324,7 @@ def evaluate(
     options = TranslationOptions(_listed(to), spoken, batch=batch, most_tokens=most_tokens)
     with reporter() as report:
         recordings = drawn(load_recordings(corpus, report), utterances, seed)
-        whole = load_model(model, weights)
+        whole = load_translator(model, weights, allow_remote_code)
         found = run(whole, recordings, options, widths, seed, report)
     about = {"model": model, "corpus": recordings.name, "fingerprint": recordings.fingerprint}
     write_evaluation(found, out, about | {"command": shlex.join(["esrt-privacy", *sys.argv[1:]])})

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -141,6 +142,17 @@ class EsrtModel(nn.Module):
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, half, with_llm)
             return push_folder(Path(folder), name, private)
+
+    def encode(self, waves: Sequence[np.ndarray]) -> Tensor:
+        """Waveforms (samples,) at 16 kHz -> the wire tensor (batch, queries, hidden), on the edge.
+
+        Raises SystemUnavailable for a model that was loaded without its edge half.
+        """
+        if self.edge is None:
+            raise SystemUnavailable(
+                "a model that was loaded without its edge half cannot encode recordings"
+            )
+        return self.edge.encode(waves)
 
     def cloud(self) -> Cloud:
         """The cloud half, sharing this model's weights, switched to evaluation."""

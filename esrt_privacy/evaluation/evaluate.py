@@ -16,6 +16,7 @@ from esrt_privacy.errors import CorpusError, ReportError
 from esrt_privacy.evaluation.translation import (
     Translated,
     TranslationOptions,
+    Translator,
     translate,
     wrong_language_share,
 )
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from esrt_privacy.corpora import Corpus
-    from esrt_privacy.esrt.model import EsrtModel
 
 # Written without blanks between words: their recognition is counted in characters.
 BY_CHARACTER = frozenset({"cmn", "yue", "jpn", "tha", "lao", "khm", "mya"})
@@ -64,7 +64,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: EsrtModel,
+    model: Translator,
     corpus: Corpus,
     options: TranslationOptions,
     beams: Sequence[int] = (1, 5),

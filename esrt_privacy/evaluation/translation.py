@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,10 +16,12 @@ from esrt_privacy.progress import Reporter, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import Tensor
 
     from esrt_privacy.corpora import Corpus, Utterance
     from esrt_privacy.esrt.cloud import Answer
     from esrt_privacy.esrt.model import EsrtModel
+    from esrt_privacy.systems.released_model import ReleasedModel
 
 MOST_TOKENS = 160  # new ones; the longest answers carry transcript and translation
 
@@ -48,6 +50,56 @@ class Translated:
     def all_answers(self) -> tuple[Answer, ...]:
         """The transcription's and the translations'."""
         return (*([self.transcript] if self.transcript else []), *self.answers.values())
+
+
+class CloudHalf(Protocol):
+    """Wire tensors of one spoken language -> answers, as `esrt.cloud.Cloud` gives them."""
+
+    def translate(
+        self, wire: Tensor, source: str, targets: Sequence[str], beam: int, most_tokens: int
+    ) -> Sequence[Mapping[str, Answer]]:
+        """Of each recording the answers by target language."""
+        ...
+
+    def transcribe(
+        self, wire: Tensor, source: str, beam: int, most_tokens: int
+    ) -> Sequence[Answer]:
+        """Of each recording what was said."""
+        ...
+
+
+class Translator(Protocol):
+    """Edge and cloud half of one system."""
+
+    def encode(self, waves: Sequence[np.ndarray]) -> Tensor:
+        """Waveforms (samples,) at 16 kHz -> wire tensors (batch, vectors, width)."""
+        ...
+
+    def cloud(self) -> CloudHalf:
+        """The cloud half."""
+        ...
+
+
+def load_translator(
+    name_or_folder: str, weights: Path | None = None, allow_remote_code: bool = False
+) -> EsrtModel | ReleasedModel:
+    """What `load_model` loads; or a checkpoint with code of its own, which the user has to allow.
+
+    Raises AssetError or SystemUnavailable.
+    """
+    from esrt_privacy.esrt.checkpoint import MODEL_FILE
+    from esrt_privacy.systems.registry import RELEASED
+    from esrt_privacy.systems.remote_checkpoint import is_checkpoint_name, open_checkpoint
+
+    folder = Path(name_or_folder).expanduser()
+    if is_checkpoint_name(name_or_folder) and not (folder / MODEL_FILE).is_file():
+        # A name of the hub may be a model of ours, or bring code: there the consent tells.
+        known = folder.is_dir() or name_or_folder.partition("@")[0] in RELEASED.values()
+        if known or allow_remote_code:
+            from esrt_privacy.systems.released_model import ReleasedModel
+
+            return ReleasedModel.load(open_checkpoint(name_or_folder, allow_remote_code))
+    return load_model(name_or_folder, weights)
 
 
 def load_model(name_or_folder: str, weights: Path | None = None) -> EsrtModel:
@@ -93,7 +145,7 @@ def drawn(corpus: Corpus, most: int | None, seed: int) -> Corpus:
 
 
 def translate(
-    model: EsrtModel, corpus: Corpus, options: TranslationOptions, report: Reporter = silent
+    model: Translator, corpus: Corpus, options: TranslationOptions, report: Reporter = silent
 ) -> tuple[list[Translated], list[str]]:
     """Translate every recording, in the corpus's order; and a note for each one left out.
 
@@ -103,8 +155,6 @@ def translate(
     """
     from esrt_privacy.esrt.language_tags import require_language
 
-    if model.edge is None:
-        raise ValueError("a model without its edge half cannot encode recordings")
     targets = list(dict.fromkeys(map(require_language, options.to)))
     groups = by_language(corpus, options.spoken)
     cloud = model.cloud()
@@ -120,7 +170,7 @@ def translate(
                 except AudioError as error:
                     notes.append(f"left out {shown(error, 400)}")
             if good:
-                wire = model.edge.encode(waves)
+                wire = model.encode(waves)
                 heard: Sequence[Answer | None] = [None] * len(good)
                 answers: Sequence[Mapping[str, Answer]] = [{}] * len(good)
                 if targets:

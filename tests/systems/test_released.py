@@ -628,3 +628,18 @@ def test_a_loaded_model_is_frozen_and_in_evaluation(build):
     assert not model.training
     assert not any(parameter.requires_grad for parameter in model.parameters())
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+
+
+def test_the_translate_command_runs_both_halves(build, tiny_speech, tmp_path):
+    from esrt_privacy import cli
+
+    asked = ["translate", str(tiny_speech), "--to", "deu,fra", "--model", str(build())]
+    refused = CliRunner().invoke(cli.app, asked)
+    assert refused.exit_code != 0
+    assert "--allow-remote-code" in str(refused.exception)
+    out = tmp_path / "answers.jsonl"
+    done = CliRunner().invoke(cli.app, [*asked, "--allow-remote-code", "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert rows and all(set(row["answers"]) == {"deu", "fra"} for row in rows)
+    assert all(answer["language_ok"] for row in rows for answer in row["answers"].values())
