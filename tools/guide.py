@@ -1,7 +1,7 @@
 """Where the cross-attention of a Q-Former is told to look while it is warmed up.
 
-Query i of n looks at the i-th part of the 30 s window, as far as there is speech, in the first layer each head at its
-own slice of that part, in order (guided attention, Tachibana, Uenoyama and Aihara 2018,
+Query i of n looks at the i-th part of the 30 s window, as far as there is speech, each head at its own slice of that
+part, in order, and the layers at different times of a slice (guided attention, Tachibana, Uenoyama and Aihara 2018,
 doi:10.1109/ICASSP.2018.8461829). The pull fades out; a network that has to find the order of 80 queries by itself
 spends most of a short training on that, and does not carry what it finds over to longer speech.
 """
@@ -17,9 +17,7 @@ from esrt_privacy.esrt.config import ENCODER_FRAMES
 from esrt_privacy.esrt.qformer import QFormer
 
 WEIGHT = 5.0  # of the guide beside the CTC loss, before it fades out
-WIDTH = (
-    1.0  # how far beside its part a query may look at little cost, in parts (first layer: slices)
-)
+WIDTH = 1.0  # how far beside its time a head may look at little cost, in slices
 
 
 class Guide:
@@ -32,11 +30,15 @@ class Guide:
         for number, attention in enumerate(self._attentions):
             attention.register_forward_hook(partial(self._keep, number), with_kwargs=True)
 
-    def loss(self, frames: Tensor, speech: Tensor) -> Tensor:
+    def loss(
+        self, frames: Tensor, speech: Tensor, queries: int, places: Tensor | None = None
+    ) -> Tensor:
         """`frames` (batch, kept) by number, `speech` (batch,) in frames -> share of attention off its place, 0 to 1.
 
-        The mean over layers, heads and the queries whose part of the window has speech in it.
+        The mean over layers, heads and the queries whose part of the window has speech in it. `places`: those of
+        the `queries` that were computed, where not all were.
         """
+        place = torch.arange(queries) if places is None else places
         losses = []
         for number, attention in enumerate(self._attentions):
             seen = self._seen[number]
@@ -48,11 +50,12 @@ class Guide:
             key = attention.key(keys).unflatten(-1, shape).transpose(1, 2)
             scores = query @ key.transpose(-1, -2) * attention.scaling
             weights = (scores.float() + seen["encoder_attention_mask"]).softmax(-1)
-            part = ENCODER_FRAMES / hidden.shape[1]
-            begins = torch.arange(hidden.shape[1]) * part
-            slices = shape[0] if number == 0 else 1
+            part = ENCODER_FRAMES / queries
+            begins = place * part
+            slices, layers = shape[0], len(self._attentions)
             width = part / slices
-            centres = begins + (torch.arange(slices)[:, None] + 0.5) * width  # (slices, queries)
+            inside = torch.arange(slices)[:, None] + (number + 0.5) / layers
+            centres = begins + inside * width  # (slices, queries)
             off = (frames[:, None, None, :] + 0.5 - centres[:, :, None]) / (width * WIDTH)
             penalty = 1 - torch.exp(-(off**2) / 2)  # (batch, slices, queries, kept)
             each = (weights * penalty).sum(-1).mean(1)  # (batch, queries)

@@ -1,10 +1,10 @@
 """What the warm-up starts from: letters read from the encoder's frames by one linear map, put into a Q-Former.
 
-CTC from random weights spends thousands of steps on finding letters at all, once for every one of the 24 places that a
-query's outputs have. Here a linear map (512 -> 64 -> characters) finds them first, on frames averaged to the head's 640
-steps; that takes a minute. Its first half becomes the value projection of each head in the first cross-attention, whose
-heads read consecutive slices of time; its second half becomes the throw-away head. What is left to be learned is where
-to look, and everything beyond a linear map.
+CTC from random weights spends thousands of steps on finding letters at all, once for every one of the 48 places that a
+query's outputs have. Here a linear map (512 -> 56 -> characters) finds them first, on frames averaged to the head's
+1280 steps; that takes two minutes. Its first half becomes the value projection of each head in the first
+cross-attention, whose heads read consecutive slices of time; its second half becomes the throw-away head. What is left
+to be learned is where to look, and everything beyond a linear map.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from esrt_privacy.esrt.qformer import QFormer
 LEARNING_RATE = 4e-3
 PADDING = 1.0  # s behind the speech that are read too: what is no speech is blank
 SLICE_SPREAD = 0.7  # in slices: how far a step of the head looks beside its own time
+PLACE_WIDTH = 8  # dimensions of each head that hold no code: what a query knows of its place has room of its own
+# Codes of deviation 1 that two layers have added, after the norms: measured on neighbouring frames, which are alike.
+CODE_LEFT = 0.9
 
 
 class Letters(nn.Module):
@@ -42,7 +45,7 @@ class Letters(nn.Module):
         return found
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(batch, 1500, width) -> log probabilities (batch, 640, characters + blank)."""
+        """(batch, 1500, width) -> log probabilities (batch, 1280, characters + blank)."""
         pooled = nn.functional.adaptive_avg_pool1d(frames.transpose(1, 2), ctc.CTC_STEPS)
         return self.spell(self.codes(pooled.transpose(1, 2))).log_softmax(-1)
 
@@ -56,7 +59,8 @@ def learn(
 ) -> Letters:
     """Train the two maps by CTC, with a code as wide as one head of the Q-Former."""
     torch.manual_seed(options.seed)
-    letters = Letters(spoken, config.qformer.hidden // config.qformer.heads)
+    size = config.qformer.hidden // config.qformer.heads
+    letters = Letters(spoken, size - PLACE_WIDTH)
     optimiser = torch.optim.AdamW(letters.parameters(), LEARNING_RATE, weight_decay=1e-4)
     steps = options.letter_steps
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
@@ -84,23 +88,39 @@ def learn(
 
 @torch.no_grad()
 def put_into(letters: Letters, qformer: QFormer, head: ctc.Head, spoken: Tensor) -> None:
-    """Start `qformer` and `head` from what the letters know; frames of speech (batch, n, width) give the scale."""
-    layer = next(layer for layer in qformer.model.encoder.layer if layer.has_cross_attention)
-    attention = layer.crossattention.attention
-    heads, size = attention.num_attention_heads, attention.attention_head_size
-    if letters.code.out_features != size:
-        raise ValueError(f"a code of {letters.code.out_features} for heads of {size}")
+    """Start `qformer` and `head` from what the letters know; frames of speech (batch, n, width) give the scale.
+
+    Every cross-attention adds codes of what it looks at; all other branches begin by adding nothing. So once the
+    places are learned, the head reads what the letters read.
+    """
+    layers = qformer.model.encoder.layer
+    attentions = [layer.crossattention for layer in layers if layer.has_cross_attention]
+    heads = attentions[0].attention.num_attention_heads
+    size = attentions[0].attention.attention_head_size
+    code = letters.code.out_features
     codes = letters.codes(spoken).flatten(0, 1)
     middle, deviation = codes.mean(0), codes.std(0)
-    weight = letters.code.weight / letters.deviation
-    bias = letters.code.bias - weight @ letters.middle
-    attention.value.weight.copy_((weight / deviation[:, None]).repeat(heads, 1))
-    attention.value.bias.copy_(((bias - middle) / deviation).repeat(heads))
-    dense = layer.crossattention.output.dense
-    dense.weight.copy_(torch.eye(heads * size))
-    dense.bias.zero_()
-    # Behind the norm, codes of deviation 1 beside a query of deviation 1 have shrunk by the root of 2.
-    spell = letters.spell.weight * deviation * 2**0.5
+    weight = letters.code.weight / letters.deviation / deviation[:, None]
+    bias = (
+        letters.code.bias - (letters.code.weight / letters.deviation) @ letters.middle - middle
+    ) / deviation
+    for number, attention in enumerate(attentions):
+        value, dense = attention.attention.value, attention.output.dense
+        value.weight.zero_()
+        value.bias.zero_()
+        value.weight.unflatten(0, (heads, size))[:, :code] = weight
+        value.bias.unflatten(0, (heads, size))[:, :code] = bias
+        # Behind each norm what was there has shrunk by the root of 2: later layers add as much.
+        dense.weight.copy_(torch.eye(heads * size) * 0.5 ** (number / 2))
+        dense.bias.zero_()
+    for layer in layers:
+        for silent in (layer.attention.output.dense, layer.output_query.dense):
+            silent.weight.zero_()
+            silent.bias.zero_()
+    for queries in qformer.queries.values():
+        queries.unflatten(-1, (heads, size))[..., :code] = 0
+    spell = torch.zeros(alphabet.SIZE, size)
+    spell[:, :code] = letters.spell.weight * deviation / CODE_LEFT
     offset = letters.spell.bias + letters.spell.weight @ middle
     for expand in head.expand.values():
         steps = expand.out_features // alphabet.SIZE

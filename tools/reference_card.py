@@ -50,15 +50,15 @@ Where its queries look was taught: query i of n reads the i-th part of the 30 s 
 system to attack; one trained without this guide may give away less, or give it away otherwise.
 
 ## Training
-CTC on characters through a throw-away head that expands the queries into 640 steps (kept as
+CTC on characters through a throw-away head that expands the queries into 1280 steps (kept as
 `tools/reference_head.safetensors`, to measure with). AdamW, batches of {last["options"]["batch"]}, seed
 {last["options"]["seed"]}; most steps see the frames of the speech and every sixteenth of the padding.
 
 Three things come one after the other. Two linear maps learn by CTC to read letters from averaged encoder frames; they
-become the value projections of the first cross-attention, and the head. Then only where to look is learned, by guided
-attention: each query at its part of the window, each head of the first layer at its slice of that part. Then everything
-is trained by CTC, while the guide fades out; towards the end the frames get noise, one for each utterance and one for
-each frame.
+become the value projections of both cross-attentions, and the head; all other branches begin by adding nothing. Then
+only where to look is learned, by guided attention: each query at its part of the window, each head at its slice of that
+part. Then everything is trained by CTC, while the guide fades out; later the frames get noise, one for each utterance
+and one for each frame.
 
 {rounds}
 
@@ -102,8 +102,8 @@ def round_in_words(number: int, record: dict[str, Any]) -> str:
     return (
         f"- Round {number}: {before}{steps} of CTC, guided for {options.get('guided_steps', 0)} of them, the last"
         f" {options['full_steps']} on all 1500 frames; learning rate {options['learning_rate']};"
-        f" {sum(record['utterances'].values())} utterances; {record['texts_cut']} texts were longer than 640 steps"
-        " and were cut."
+        f" {sum(record['utterances'].values())} utterances; {record['texts_cut']} texts were longer than 1280 steps"
+        f" and were cut. {record.get('remark', '')}".rstrip()
     )
 
 

@@ -30,6 +30,12 @@ from esrt_privacy.systems.esrt_system import EsrtSystem
 
 SEED = 20260528
 SYNTHESISED = Path(__file__).with_name("training_speech")
+PHRASEBOOK = Path(__file__).with_name("phrasebook_speech")
+PHRASEBOOK_TESTS = (
+    "phrasebook-test-sentences",
+    "phrasebook-test-values",
+    "phrasebook-test-templates",
+)
 # Every synthesised sentence is heard in a recording joined from some of one voice; this share of them also alone.
 ALONE = 0.1
 # Of the demo corpus every third utterance is checked, of what no role may use nothing is encoded.
@@ -43,7 +49,8 @@ ROLES = {
     "synth-joined": {"adapter-train": 1.0},
     "synth-test": {"development": 0.4, "test": 0.6},
     "demo": {"test": 1.0},
-}
+    "phrasebook-train": {"adapter-train": 1.0},
+} | {name: {"test": 1.0} for name in PHRASEBOOK_TESTS}
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,9 @@ def load(speech: Path, synth: Path, work: Path) -> ReferenceData:
     synthesised = load_corpus(synth)
     for name in ("synth-train", "synth-test"):
         corpora[name] = synthesised.select(corpus=name)
+    phrases = load_corpus(PHRASEBOOK)
+    for name in ("phrasebook-train", *PHRASEBOOK_TESTS):
+        corpora[name] = phrases.select(corpus=name)
     whole = corpora["synth-train"]
     corpora["synth-joined"] = join(whole, work / "joined", SEED)
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import reference_data
-from train_reference import OUT, TRAINING
+from train_reference import OUT
 
 from esrt_privacy.assets import whisper_folder
 from esrt_privacy.attacks.attackers import TrainedInverter, attackers_folder, shipped_path
@@ -32,6 +32,7 @@ from esrt_privacy.systems.esrt_system import EsrtSystem
 from esrt_privacy.systems.registry import basis_path
 from esrt_privacy.systems.transparent import TransparentBasis, fit_basis
 
+TRAINING = ("an4", "librispeech", "synth-train", "synth-joined")
 BASIS_UTTERANCES = 1500
 DEVELOPMENT_UTTERANCES = 48
 

@@ -5,7 +5,7 @@
 
 SPEECH is a folder with a manifest of an4, librispeech and vctk; what make_training_speech.py made lies beside this
 file. WORK keeps cached frames and checkpoints; a killed
-run goes on. --continue-shipped starts from the adapter that the package ships, with a new head. Writes
+run goes on. --continue-shipped starts from the adapter that the package ships, and the head that read it. Writes
 esrt_privacy/data/reference: the adapter (float16), its configuration, the split, the head and the card's table.
 """
 
@@ -23,6 +23,7 @@ import alphabet
 import ctc
 import letters
 import reference_data
+import stages
 import torch
 from reference_data import SEED, SYNTHESISED, ReferenceData
 from safetensors.torch import load_file, save_file
@@ -33,16 +34,16 @@ from esrt_privacy.corpora import Corpus
 from esrt_privacy.esrt.config import REFERENCE
 from esrt_privacy.esrt.edge import load_qformer, save_adapter
 from esrt_privacy.esrt.qformer import QFormer
+from esrt_privacy.esrt.training.options import TrainingOptions, whole_numbers
 
 OUT = Path(__file__).parent.parent / "esrt_privacy" / "data" / "reference"
 HEAD = (
     Path(__file__).parent / "reference_head.safetensors"
 )  # not part of the system; measures its CER
-TRAINING = ("an4", "librispeech", "synth-train", "synth-joined")
+TRAINING = ("an4", "librispeech", "synth-train", "synth-joined", "phrasebook-train")
 # How often an epoch shows an utterance: of spelled letters (AN4) and of recorded long speech there is little.
 REPETITIONS = {"an4": 2, "librispeech": 3}
 FRAMES_WITH_SPEECH = 150  # of a recording, by which the scale of its codes is known
-HEAD_STEPS = 150  # of a run that starts from the shipped adapter, for the new head alone
 # What the card's table reports; the roles keep out what the adapter has been trained on.
 CHECKED = {
     "synth-test": ("test",),
@@ -54,10 +55,10 @@ CHECKED = {
 
 
 def examples(corpus: Corpus) -> list[ctc.Example]:
-    """Utterances with a text that can be spelled (digits cannot: Whisper writes some)."""
+    """Utterances with a text that can be spelled: digits cannot (Whisper writes some), nor can Chinese characters."""
     rows = []
     for u in corpus:
-        if u.text and not any(c.isdigit() for c in u.text):
+        if u.text and not any(c.isdigit() or "\u4e00" <= c <= "\u9fff" for c in u.text):
             text = alphabet.spelled(u.text, u.language)
             rows.append(ctc.Example(u.fingerprint, u.duration or 30.0, text, u.corpus or ""))
     return [row for row in rows if row.text]
@@ -114,21 +115,28 @@ def main() -> None:
     parser.add_argument("--synth", type=Path, default=SYNTHESISED)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--name", default="ctc", help="folder of the checkpoint, in WORK")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--full-steps", type=int, default=60)
-    parser.add_argument("--disturbed-from", type=int, default=1300)
-    parser.add_argument("--letter-steps", type=int, default=600)
-    parser.add_argument("--place-steps", type=int, default=400)
-    parser.add_argument("--guided-steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--full-steps", type=int, default=40)
+    parser.add_argument("--disturbed-from", type=int, default=900)
+    parser.add_argument("--letter-steps", type=int, default=450)
+    parser.add_argument("--place-steps", type=int, default=600)
+    parser.add_argument("--guided-steps", type=int, default=900)
+    parser.add_argument("--head-steps", type=int, default=0, help="at first, for the head alone")
+    parser.add_argument("--rate", type=float, default=ctc.Options.learning_rate)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--continue-shipped", action="store_true")
-    parser.add_argument("--only", choices=["frames", "table"], default=None)
+    parser.add_argument("--only", choices=["frames", "table", "stages"], default=None)
+    parser.add_argument("--stage-steps", default="900,500,500", help="of each of the three stages")
+    parser.add_argument("--stage-batch", type=int, default=8)
+    parser.add_argument("--stage-rate", type=float, default=5e-4, help="learning rate")
+    parser.add_argument("--stage-warm-up", type=int, default=100, help="steps")
     options = parser.parse_args()
     data = reference_data.load(options.speech, options.synth, options.work)
     system = reference_data.plain_system()
     captures = [
         reference_data.representations(system, corpus, options.work)["encoder"]
-        for corpus in data.corpora.values()
+        for name, corpus in data.corpora.items()
+        if name in TRAINING or name in CHECKED
     ]
     if options.only == "frames":
         return
@@ -137,6 +145,19 @@ def main() -> None:
         print(json.dumps(table(data, *shipped(), frames_of), indent=1))
         print("in the card:", json.dumps(read_training()["cer"], indent=1))
         return
+    if options.only == "stages":
+        schedule = TrainingOptions(
+            steps=whole_numbers(options.stage_steps, "--stage-steps"),
+            batch=options.stage_batch,
+            learning_rate=options.stage_rate,
+            warm_up=options.stage_warm_up,
+            schedule="cosine",
+            restrict_vocabulary=True,
+            thin_padding=0.95,
+            seed=SEED,
+        )
+        stages.train(data, OUT, shipped()[1], frames_of, schedule, options.work / options.name)
+        return
     torch.manual_seed(SEED)
     qformer = QFormer(REFERENCE.qformer, REFERENCE.encoder)
     head = ctc.Head(REFERENCE.qformer.hidden, REFERENCE.qformer.query_sets)
@@ -144,6 +165,8 @@ def main() -> None:
         options.steps,
         options.full_steps,
         options.batch,
+        options.rate,
+        head_steps=options.head_steps,
         disturbed_from=options.disturbed_from,
         letter_steps=options.letter_steps,
         place_steps=options.place_steps,
@@ -151,8 +174,9 @@ def main() -> None:
     )
     earlier: list[dict[str, Any]] = []
     if options.continue_shipped:
-        qformer = load_qformer(OUT, REFERENCE).requires_grad_(True)
-        schedule = replace(schedule, head_steps=HEAD_STEPS, letter_steps=0, place_steps=0)
+        qformer, head = shipped()
+        qformer.requires_grad_(True)
+        schedule = replace(schedule, letter_steps=0, place_steps=0, guided_steps=0)
         earlier = read_training()["rounds"]
     training = train(data, qformer, head, frames_of, schedule, options.work / options.name)
     # The card speaks of what is shipped: weights rounded to float16.

@@ -36,14 +36,29 @@ class QFormer(nn.Module):
             }
         )
 
-    def forward(self, frames: Tensor, queries: int, bias: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        frames: Tensor,
+        queries: int,
+        bias: Tensor | None = None,
+        some: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """`frames` (batch, 1500, encoder width), a set of queries -> (batch, queries, hidden).
 
-        `bias` (batch, 1, 1, frames) is added to the attention on the frames, -inf for frames that
-        are not there. For training.
+        For training: `bias` (batch, 1, 1, frames) is added to the attention on the frames, -inf for
+        frames that are not there; `some` are the places (n,) of the only queries that are computed,
+        and what is added (n,) to the others' attention on each.
         """
-        query = self.queries[str(queries)].expand(len(frames), -1, -1)
+        query = self.queries[str(queries)]
+        mask = None
+        if some is not None:
+            places, added = some
+            query = query[:, places]
+            mask = added.expand(len(frames), 1, len(places), len(places))
         output: Tensor = self.model(
-            query_embeds=query, encoder_hidden_states=frames, encoder_attention_mask=bias
+            query_embeds=query.expand(len(frames), -1, -1),
+            attention_mask=mask,
+            encoder_hidden_states=frames,
+            encoder_attention_mask=bias,
         ).last_hidden_state
         return output

@@ -28,3 +28,12 @@ def test_output_depends_on_the_frames(qformer, frames):
     with torch.inference_mode():
         output = qformer(frames, 8)
     assert (output[0] - output[1]).abs().max() > 1e-3
+
+
+def test_one_query_stands_for_others_like_it(qformer, frames):
+    with torch.inference_mode():
+        qformer.queries["8"][:, 3:] = qformer.queries["8"][:, 3]
+        whole = qformer(frames, 8)
+        added = torch.tensor([1.0, 1.0, 1.0, 5.0]).log()
+        some = qformer(frames, 8, some=(torch.arange(4), added))
+    torch.testing.assert_close(some, whole[:, :4], atol=1e-5, rtol=1e-5)

@@ -41,7 +41,7 @@ def test_thinning_keeps_all_speech_and_the_weight_of_the_padding() -> None:
 
 
 def test_a_target_that_does_not_fit_is_cut_and_counted() -> None:
-    long = ctc.Example("0", 20.0, "a b " * 200, "test")
+    long = ctc.Example("0", 20.0, "a b " * 400, "test")
     kept, cut = ctc.targets([EXAMPLES[0], long])
     assert cut == 1
     assert len(kept[1].text) <= ctc.CTC_STEPS
@@ -59,17 +59,17 @@ def test_the_guide_counts_attention_off_its_place() -> None:
     qformer(frames, 40, bias)
     # 40 queries have 37.5 frames each; with 75 frames of speech two of them count.
     kept, speech = torch.tensor([[18.25, 55.75, 93.25, 130.75]]), torch.tensor([75.0])
-    # Second layer: how many parts away each frame is from each query.
-    second = torch.tensor([[0.0, 1.0, 2.0, 3.0], [1.0, 0.0, 1.0, 2.0]])
-    # First layer: two heads, so half a part wide each, their middles a quarter of a part away.
+    # How many parts each frame is ahead of the middle of each query's part.
     ahead = torch.tensor([[0.0, 1.0, 2.0, 3.0], [-1.0, 0.0, 1.0, 2.0]])
-    first = torch.stack([2 * (ahead + 0.25), 2 * (ahead - 0.25)])
+    # Two heads, so slices of half a part; the layers look at a quarter and at three quarters of each.
+    first = torch.stack([2 * (ahead + 0.375), 2 * (ahead - 0.125)])
+    second = torch.stack([2 * (ahead + 0.125), 2 * (ahead - 0.375)])
     off = [1 - torch.exp(-((parts / guide.WIDTH) ** 2) / 2) for parts in (first, second)]
-    torch.testing.assert_close(told.loss(kept, speech), (off[0].mean() + off[1].mean()) / 2)
+    torch.testing.assert_close(told.loss(kept, speech, 40), (off[0].mean() + off[1].mean()) / 2)
     bias[..., 1:] = float("-inf")  # only the first frame is left
     qformer(frames, 40, bias)
     expected = (off[0][..., 0].mean() + off[1][..., 0].mean()) / 2
-    torch.testing.assert_close(told.loss(kept, speech), expected)
+    torch.testing.assert_close(told.loss(kept, speech, 40), expected)
 
 
 def test_the_guides_pull_fades_out() -> None:

@@ -1,0 +1,106 @@
+"""What the trained reference recognises and translates, beside two floors; the card's table.
+
+    python tools/reference_scores.py --speech SPEECH --work WORK [--model FOLDER] [--limit N]
+
+Floors: the answers to other recordings (swapped), and the sentence of the training data that is nearest to what was
+said, with its translation (nearest): what a system would score that only found the right sentence to repeat. Writes
+scores.json beside the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import reference_data
+from reference_data import PHRASEBOOK_TESTS, SEED, SYNTHESISED
+from sklearn.feature_extraction.text import TfidfVectorizer
+from train_reference import OUT
+
+from esrt_privacy.corpora import Corpus, Utterance
+from esrt_privacy.esrt.model import EsrtModel
+from esrt_privacy.evaluation.evaluate import BY_CHARACTER, Score, evaluate
+from esrt_privacy.evaluation.translation import TranslationOptions
+from esrt_privacy.judges.recogniser import normalise
+from esrt_privacy.measures.text import character_errors, word_errors
+from esrt_privacy.measures.translation import chrf
+
+LANGUAGES = ("eng", "spa", "deu", "fra", "ita", "jpn")
+RECOGNISED = ("an4", "librispeech", "vctk")  # no translations
+MOST_TOKENS = 100
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--speech", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--model", type=Path, default=OUT)
+    parser.add_argument("--limit", type=int, default=None, help="recordings of a test, to try")
+    parser.add_argument("--corpora", nargs="*", default=[*PHRASEBOOK_TESTS, *RECOGNISED])
+    options = parser.parse_args()
+    data = reference_data.load(options.speech, SYNTHESISED, options.work)
+    model = EsrtModel.from_pretrained(options.model)
+    known = data.part("phrasebook-train", "adapter-train")
+    rows: list[dict[str, object]] = []
+    for name in options.corpora:
+        corpus = data.part(name, "test")
+        if options.limit is not None:
+            corpus = replace(corpus, utterances=corpus.utterances[: options.limit])
+        to = LANGUAGES if name in PHRASEBOOK_TESTS else ()
+        for language in sorted({u.language or "" for u in corpus}):
+            part = corpus.select(language=language)
+            asked = TranslationOptions(
+                tuple(t for t in to if t != language), batch=8, most_tokens=MOST_TOKENS
+            )
+            for score in evaluate(model, part, asked, beams=(1,), seed=SEED).scores:
+                nearest = nearest_floor(part, known, score) if to else None
+                rows.append({"corpus": name, **asdict(score), "nearest": nearest})
+                print(in_words(rows[-1]), flush=True)
+    text = json.dumps(rows, indent=1).replace("NaN", "null")
+    (options.model / "scores.json").write_text(text + "\n", encoding="utf-8")
+
+
+def nearest_floor(part: Corpus, known: Corpus, score: Score) -> float | None:
+    """The same measure for the nearest training sentence; None for a measure without one."""
+    found = nearest(part.utterances, known.select(language=score.source).utterances)
+    if score.measure == "chrf":
+        pairs = [
+            (k.translations[score.target], u.translations[score.target])
+            for k, u in zip(found, part, strict=True)
+        ]
+        given, references = [a for a, _ in pairs], [b for _, b in pairs]
+        rng = np.random.default_rng(SEED)
+        return chrf(given, references, list(range(len(given))), rng, draws=1).value
+    if score.measure not in ("wer", "cer"):
+        return None
+    by_character = score.source in BY_CHARACTER
+    counts = []
+    for k, u in zip(found, part, strict=True):
+        texts = [normalise(v.text or "", score.source) for v in (u, k)]
+        if by_character:
+            counts.append(character_errors(*("".join(t.split()) for t in texts)))
+        else:
+            counts.append(word_errors(*texts))
+    return sum(c.errors for c in counts) / max(1, sum(c.length for c in counts))
+
+
+def nearest(utterances: Sequence[Utterance], known: Sequence[Utterance]) -> list[Utterance]:
+    """Of each utterance the known one whose text shares most with it (character 2- to 5-grams, TF-IDF cosine)."""
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5))
+    theirs = vectorizer.fit_transform([k.text or "" for k in known])
+    ours = vectorizer.transform([u.text or "" for u in utterances])
+    return [known[i] for i in np.asarray((ours @ theirs.T).argmax(1)).ravel()]
+
+
+def in_words(row: dict[str, object]) -> str:
+    """One line for the terminal."""
+    shown = {k: v for k, v in row.items() if k not in ("beam", "method")}
+    return " ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in shown.values())
+
+
+if __name__ == "__main__":
+    main()
