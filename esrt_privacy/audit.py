@@ -47,6 +47,7 @@ class ReconstructionRequest:
     utterances: int = 48
     channel: int | None = None
     weights: Path | None = None
+    captures: Path | None = None  # where captures lie; by default in the cache folder
     allow_remote_code: bool = False  # the user's consent to the code of the system's publisher
     command: str = ""
 
@@ -101,7 +102,7 @@ def reconstruct(
             f"{len(chosen)} of {len(tests)} utterances were attacked, drawn by seed {request.seed}"
             " (--utterances)"
         )
-    captures_root = cache_folder() / "captures"
+    captures_root = request.captures or cache_folder() / "captures"
     notes += system.notes
     system, attackers = reconstruction.attackers_for(
         system, taps, parts.training, options, captures_root, request.out, request.go_on, report

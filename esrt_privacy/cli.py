@@ -13,7 +13,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from esrt_privacy.bandwidth.command import bandwidth
 from esrt_privacy.errors import EsrtPrivacyError
+from esrt_privacy.wire.intercept_command import intercept
 
 INTERRUPTED = 130  # typer's exit code after Ctrl-C
 
@@ -29,6 +31,8 @@ captures_app = typer.Typer(no_args_is_help=True, help="Captured tensors: what a 
 app.add_typer(assets_app, name="assets")
 app.add_typer(corpora_app, name="corpora")
 app.add_typer(captures_app, name="captures")
+app.command()(bandwidth)
+app.command()(intercept)
 
 # typer reads annotations when the program runs, so these are spelled without `|`.
 Weights = Annotated[
@@ -49,6 +53,14 @@ Model = Annotated[
 ModelCode = Annotated[
     bool,
     typer.Option("--allow-remote-code", help="Consent to run the code of --model here."),
+]
+Certificates = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(help="Folder with certificates, as `esrt-privacy certs` makes it: TLS."),
+]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Consent to plaintext beyond this machine."),
 ]
 MostTokens = Annotated[int, typer.Option(help="An answer is cut after so many tokens.", min=1)]
 
@@ -98,6 +110,13 @@ def reconstruct(
             help="Seed of a random channel (room, noise, codec) for each test utterance.", min=0
         ),
     ] = None,
+    captures: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            help="Folder with captures: those that `intercept --system` made are attacked as they are, what is"
+            " missing is computed into it. By default in the cache folder."
+        ),
+    ] = None,
     weights: Weights = None,
 ) -> None:
     """Turn intercepted tensors back into speech, and report how much of it comes back."""
@@ -118,6 +137,7 @@ def reconstruct(
         utterances=utterances,
         channel=channel,
         weights=weights,
+        captures=captures,
         allow_remote_code=allow_remote_code,
         command=shlex.join(["esrt-privacy", *sys.argv[1:]]),
     )
@@ -258,11 +278,24 @@ def translate(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Also write the answers to this file, JSON lines."),
     ] = None,
+    cloud: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="HOST:PORT of `esrt-privacy serve`; only the edge half is loaded here."),
+    ] = None,
+    certs: Certificates = None,
+    insecure: Insecure = False,
+    wire_dtype: Annotated[
+        str, typer.Option(help="Of the tensors that go to --cloud: bf16, fp16 or int8.")
+    ] = "bf16",
+    deadline: Annotated[
+        float, typer.Option(help="Seconds that --cloud has for one recording.", min=0.1)
+    ] = 120.0,
     weights: Weights = None,
 ) -> None:
-    """Recognise and translate recordings, edge and cloud in one process."""
+    """Recognise and translate recordings; edge and cloud in one process, or the cloud elsewhere."""
     from esrt_privacy.evaluation.translation import (
         TranslationOptions,
+        Translator,
         load_recordings,
         load_translator,
         print_translations,
@@ -270,17 +303,103 @@ def translate(
     )
     from esrt_privacy.evaluation.translation import translate as run
     from esrt_privacy.terminal import console, reporter
+    from esrt_privacy.wire.remote import RemoteRequest, connect
 
     options = TranslationOptions(_listed(to), spoken, beam, batch, most_tokens)
     with reporter() as report:
         corpus = load_recordings(audio, report)
-        whole = load_translator(model, weights, allow_remote_code)
+        if cloud is None:
+            whole: Translator = load_translator(model, weights, allow_remote_code)
+        else:
+            asked = RemoteRequest(
+                cloud=cloud,
+                model=model,
+                certificates=certs,
+                insecure=insecure,
+                dtype=wire_dtype,
+                seconds=deadline,
+                weights=weights,
+                allow_remote_code=allow_remote_code,
+            )
+            whole = connect(asked)
         rows, notes = run(whole, corpus, options, report)
     print_translations(rows, console())
     if out is not None:
         write_translations(rows, out)
     for note in (*corpus.notes, *notes):
         typer.echo(f"note: {note}", err=True)
+
+
+@app.command()
+def serve(
+    model: Model = "reference",
+    allow_remote_code: ModelCode = False,
+    host: Annotated[str, typer.Option(help="Where to listen; beyond 127.0.0.1 with --certs.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 takes any that is free.", min=0, max=65535)] = 50051,
+    certs: Certificates = None,
+    any_client: Annotated[
+        bool, typer.Option("--any-client", help="Ask clients for no certificate.")
+    ] = False,
+    insecure: Insecure = False,
+    cache: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="Where tensors are kept: a file, redis://HOST:PORT, or none; by default a file in the cache folder."
+        ),
+    ] = None,
+    cache_mb: Annotated[int, typer.Option(help="Most megabytes in that file.", min=1)] = 1024,
+    cache_hours: Annotated[float, typer.Option(help="No tensor is kept for longer.", min=0)] = 24.0,
+    most_tokens: Annotated[
+        int, typer.Option(help="Most new tokens that a client may ask for.", min=1, max=65535)
+    ] = 512,
+    rows: Annotated[
+        int, typer.Option(help="Rows of one run of the LLM: recordings x languages.", min=1)
+    ] = 32,
+    seconds: Annotated[float, typer.Option(help="For one request.", min=0.1)] = 120.0,
+    grace: Annotated[
+        float, typer.Option(help="Seconds for requests under way when told to stop.", min=0)
+    ] = 20.0,
+    weights: Weights = None,
+) -> None:
+    """Serve the cloud half (projector and LLM) to `translate --cloud`, until Ctrl-C or SIGTERM."""
+    from esrt_privacy.wire.serving import ServeRequest, serve_model
+
+    request = ServeRequest(
+        model=model,
+        host=host,
+        port=port,
+        certificates=certs,
+        any_client=any_client,
+        insecure=insecure,
+        cache=cache,
+        cache_bytes=cache_mb * 1_000_000,
+        cache_seconds=3600 * cache_hours,
+        most_tokens=most_tokens,
+        most_rows=rows,
+        seconds=seconds,
+        grace=grace,
+        weights=weights,
+        allow_remote_code=allow_remote_code,
+    )
+    serve_model(request, typer.echo)
+
+
+@app.command()
+def certs(
+    folder: Annotated[Path, typer.Argument(help="Where they go; what is there already is kept.")],
+    name: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A host name or address of the cloud; again for another."),
+    ] = None,
+    client: Annotated[str, typer.Option(help="The client's name, and its files'.")] = "client",
+) -> None:
+    """Make a development CA, and certificates for a cloud and a client. Not for production."""
+    from esrt_privacy.wire.certificates import LOCAL_NAMES, make_certificates
+
+    for path in make_certificates(folder, name or LOCAL_NAMES, client):
+        typer.echo(str(path))
 
 
 @app.command()

@@ -11,6 +11,7 @@ import soundfile
 from esrt_privacy import audit
 from esrt_privacy.attacks import attackers
 from esrt_privacy.audit import Done, ReconstructionRequest, reconstruct
+from esrt_privacy.captures.store import TapStore
 from esrt_privacy.corpora import Split, load_corpus
 from esrt_privacy.errors import AttackError, CorpusError, EsrtPrivacyError, ReportError
 from esrt_privacy.findings import read_run
@@ -68,6 +69,25 @@ def test_the_audited_tap_comes_first_and_an_untrained_attack_is_invalid(done):
     assert {f.verdict for f in checked} == {"invalid"}
     assert all(f.system == "tiny" and "tiny" in f.reason for f in findings)
     assert {f.control_passed for f in checked if f.control} == {False}
+
+
+def test_captures_that_are_given_are_attacked_as_they_are(
+    done, request_of_run, tiny_judge, tiny_cache, tmp_path, monkeypatch
+):
+    # Another wire tensor under the same key, as an interceptor might have recorded it: the result tells.
+    given = tmp_path / "captures"
+    shutil.copytree(tiny_cache / "captures", given)
+    for folder in given.glob("qformer-*"):
+        kept = TapStore.open(tiny_cache / "captures" / folder.name)
+        for shard in folder.glob("*.safetensors"):
+            shard.unlink()
+        TapStore.open(folder).add({key: -kept.tensor(key) for key in kept.keys})
+    monkeypatch.setenv("ESRT_PRIVACY_CACHE", str(tmp_path / "empty"))
+    request = replace(request_of_run, out=tmp_path / "out", captures=given)
+    other = reconstruct(request, judge=tiny_judge).run
+    assert not (tmp_path / "empty" / "captures").exists()
+    assert other.fingerprints["capture at encoder"] == done.run.fingerprints["capture at encoder"]
+    assert [f.estimate for f in other.findings] != [f.estimate for f in done.run.findings]
 
 
 def test_the_report_says_what_it_rests_on(done, request_of_run, tiny_judge):

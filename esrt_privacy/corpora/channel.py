@@ -7,14 +7,13 @@ each utterance a channel of its own takes that away: nothing of the channel is s
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from esrt_privacy.corpora.coding import decode_audio, encode_audio
 
 VERSION = 1  # raised whenever the same seed would give another sound
 
@@ -115,39 +114,22 @@ def _through_codec(wave: Samples, rate: int, rng: np.random.Generator) -> Sample
 
 
 def _encoded(wave: Wave, rate: int, codec: str, container: str, bit_rate: int) -> bytes:
-    import av
     import soxr
 
     # both codecs take 16 kHz; at another rate the line carries 48 kHz
     line_rate = rate if rate in (16_000, 48_000) else 48_000
     if line_rate != rate:
         wave = soxr.resample(wave, rate, line_rate)
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as out:
-        stream: Any = out.add_stream(codec, rate=line_rate, layout="mono")
-        stream.bit_rate = bit_rate
-        # codecs hold the last frame back: silence after the end pushes all of the speech out
-        padded = np.pad(wave, (0, line_rate // 4))
-        frame = av.AudioFrame.from_ndarray(padded[None, :], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = line_rate, 0, Fraction(1, line_rate)
-        converter = av.AudioResampler(
-            format=stream.codec_context.format, layout="mono", rate=line_rate
-        )
-        for part in converter.resample(frame):
-            out.mux(stream.encode(part))
-        out.mux(stream.encode(None))
-    return file.getvalue()
+    # codecs hold the last frame back: silence after the end pushes all of the speech out
+    padded = np.pad(wave, (0, line_rate // 4))
+    return encode_audio(padded, line_rate, codec, container, bit_rate)
 
 
 def _decoded(coded: bytes, rate: int) -> Samples:
-    import av
     import soxr
 
-    with av.open(io.BytesIO(coded), "r") as source:
-        to_float = av.AudioResampler(format="fltp", layout="mono", rate=None)
-        frames = [part for frame in source.decode(audio=0) for part in to_float.resample(frame)]
-        line_rate = frames[0].sample_rate
-        wave = np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float64)
+    heard, line_rate = decode_audio(coded)
+    wave = heard.astype(np.float64)
     return wave if line_rate == rate else np.asarray(soxr.resample(wave, line_rate, rate))
 
 
@@ -169,7 +151,7 @@ def _bounded(wave: Samples) -> Wave:
     return np.clip(wave, -1.0, 1.0).astype(np.float32)
 
 
-def _rms(wave: NDArray[Any]) -> float:
+def _rms(wave: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) if wave.size else 0.0
 
 

@@ -13,6 +13,7 @@ from esrt_privacy.esrt.answers import Answer, parse_answer
 from esrt_privacy.esrt.language_tags import require_language
 from esrt_privacy.esrt.memory import within_memory
 from esrt_privacy.esrt.projector import Projector
+from esrt_privacy.esrt.streaming import Listener, TextStream
 from esrt_privacy.esrt.vocabulary import base_model, context_of, embedded, special_id
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ class Cloud:
         targets: Sequence[str],
         beam: int = 1,
         most_tokens: int = 128,
+        on_text: Listener | None = None,
     ) -> list[dict[str, Answer]]:
         """Wire tensors (batch, queries, hidden) of one spoken language -> answers by target language.
 
-        Greedy, or beam search of width `beam`; an answer is cut after `most_tokens`.
+        Greedy, or beam search of width `beam`; an answer is cut after `most_tokens`. A greedy answer's text is told to
+        `on_text` as it is decoded: the recording's place, the target's place and the next piece, tags included.
         Raises LanguageError for an unknown language, ModelError for a tensor of another shape, more
         tokens than the LLM's context, and when memory runs out.
         """
@@ -55,7 +58,8 @@ class Cloud:
             return [{} for _ in wire]
         # The source tag belongs to the prefix, the target tag is the first token of each answer's own.
         tags = [self.tags.id(language) for language in languages]
-        texts = self._continuations(wire, [self.tags.id(source)], tags, beam, most_tokens)
+        shared = [self.tags.id(source)]
+        texts = self._continuations(wire, shared, tags, beam, most_tokens, on_text)
         answers = [
             parse_answer(text, source, languages[n % len(languages)], ended)
             for n, (text, ended) in enumerate(texts)
@@ -67,18 +71,30 @@ class Cloud:
         ]
 
     def transcribe(
-        self, wire: Tensor, source: str, beam: int = 1, most_tokens: int = 128
+        self,
+        wire: Tensor,
+        source: str,
+        beam: int = 1,
+        most_tokens: int = 128,
+        on_text: Listener | None = None,
     ) -> list[Answer]:
-        """Wire tensors (batch, queries, hidden) -> answers with a transcript only. Raises as `translate`."""
+        """Wire tensors (batch, queries, hidden) -> answers with a transcript only. As `translate`."""
         source = require_language(source)
         if not len(wire):
             return []
-        texts = self._continuations(wire, [], [self.tags.id(source)], beam, most_tokens)
+        first = [self.tags.id(source)]
+        texts = self._continuations(wire, [], first, beam, most_tokens, on_text)
         return [parse_answer(text, source, None, ended) for text, ended in texts]
 
     @torch.inference_mode()
     def _continuations(
-        self, wire: Tensor, shared: list[int], each: list[int], beam: int, most_tokens: int
+        self,
+        wire: Tensor,
+        shared: list[int],
+        each: list[int],
+        beam: int,
+        most_tokens: int,
+        on_text: Listener | None = None,
     ) -> list[tuple[str, bool]]:
         """What follows <bos>, wire, `shared` and one of `each`, and whether it came to its end.
 
@@ -91,7 +107,10 @@ class Cloud:
             cache = self._prefix(wire, shared)
             cache.batch_repeat_interleave(len(each) * beam)
             first = torch.tensor(each * len(wire), device=base_model(self.llm).device)
-            return self._decoded(cache, first[:, None], beam, most_tokens)
+            stream = None
+            if on_text is not None and beam == 1:  # a beam's text may still change
+                stream = TextStream(self._text, len(each), on_text)
+            return self._decoded(cache, first[:, None], beam, most_tokens, stream)
 
     def _prefix(self, wire: Tensor, shared: list[int]) -> Any:
         """The key-value cache of <bos>, the projected tensor and the tokens in `shared`."""
@@ -103,7 +122,7 @@ class Cloud:
         return llm.get_decoder()(inputs_embeds=inputs, use_cache=True).past_key_values
 
     def _decoded(
-        self, cache: Any, first: Tensor, beam: int, most_tokens: int
+        self, cache: Any, first: Tensor, beam: int, most_tokens: int, stream: TextStream | None
     ) -> list[tuple[str, bool]]:
         """Go on from a cache with `first` (rows, 1); the cache holds every row `beam` times."""
         from transformers import GenerationConfig
@@ -131,6 +150,7 @@ class Cloud:
             attention_mask=seen.to(llm.device),
             past_key_values=cache,
             generation_config=options,
+            streamer=stream,
         )
         return [self._text(row) for row in output[:, 1:].tolist()]
 

@@ -80,7 +80,7 @@ class ForestRow:
     kind: Kind
 
 
-def _styled(draw: Callable[P, R]) -> Callable[P, R]:
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
     """Runs a drawing function under STYLE: texts take their settings when they are made."""
 
     @functools.wraps(draw)
@@ -116,7 +116,7 @@ def forest_rows(findings: Sequence[Finding]) -> list[ForestRow]:
     return rows
 
 
-@_styled
+@styled
 def forest_svg(findings: Sequence[Finding], name: str, alt: str) -> str:
     """One metric's attacks, controls, ceiling and floors with their intervals, as inline SVG.
 
@@ -160,10 +160,10 @@ def forest_svg(findings: Sequence[Finding], name: str, alt: str) -> str:
         axes.set_xlabel("← more leakage", loc="left")
     else:
         axes.set_xlabel("more leakage →", loc="right")
-    return _inline_svg(figure, name, alt)
+    return inline_svg(figure, name, alt)
 
 
-@_styled
+@styled
 def budget_svg(points: Sequence[BudgetPoint], name: str, alt: str) -> str:
     """One metric against the attacker's training, a line a tap, as inline SVG.
 
@@ -201,7 +201,7 @@ def budget_svg(points: Sequence[BudgetPoint], name: str, alt: str) -> str:
     axes.set_xlabel(f"training ({first.amount_unit})")
     axes.set_ylabel(_shortened(scale(first.metric, first.unit)))
     figure.legend(loc="outside upper left", frameon=False, ncols=2, fontsize=8.5)
-    return _inline_svg(figure, name, alt)
+    return inline_svg(figure, name, alt)
 
 
 def spectrogram_db(wave: np.ndarray, rate: int) -> np.ndarray:
@@ -221,7 +221,7 @@ def spectrogram_db(wave: np.ndarray, rate: int) -> np.ndarray:
     return decibels.T.astype(np.float32)
 
 
-@_styled
+@styled
 def spectrogram_png(wave: np.ndarray, rate: int, seconds: float) -> bytes:
     """Picture of a waveform (samples,) from 0 to `seconds`, so that several share one time axis."""
     from matplotlib.figure import Figure
@@ -287,7 +287,7 @@ def _shortened(label: str, limit: int = 34) -> str:
     return label if len(label) <= limit else label[: limit - 1] + "…"
 
 
-def _inline_svg(figure: "Figure", name: str, alt: str) -> str:
+def inline_svg(figure: "Figure", name: str, alt: str) -> str:
     """The figure as an <svg> element that may stand in a page beside others of its kind.
 
     Ids are prefixed with `name`; the XML prologue, the metadata and the fixed size go, and so

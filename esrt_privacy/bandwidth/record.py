@@ -1,0 +1,178 @@
+"""What a bandwidth run writes and its report reads: `bandwidth.json`, with a published schema.
+
+A number that could not be computed is null, never NaN and never left out.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from esrt_privacy.errors import ReportError
+from esrt_privacy.findings import Count, Interval, Measured, Named, write_whole
+
+FILE_NAME = "bandwidth.json"
+SCHEMA_VERSION: Literal["1"] = "1"
+SCHEMA_FILE = "bandwidth-1.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Statement(_Record):
+    """One figure of the arithmetic, beside what was published."""
+
+    group: Named
+    quantity: Named
+    formula: Named = Field(description="With its numbers")
+    value: Measured
+    unit: str
+    published: Measured = Field(
+        default=None, description="As the paper prints it; null where inputs are not the paper's"
+    )
+    remark: str = ""
+
+
+class DrawnCorpus(_Record):
+    """The recordings that were counted."""
+
+    name: Named
+    fingerprint: Named
+    available: Count
+    samples: Count = Field(description="Draws; each counts as a recording")
+    distinct: Count
+    with_replacement: bool
+    speakers: Count
+    seconds_mean: float
+    seconds_shortest: float
+    seconds_longest: float
+    notes: tuple[str, ...] = ()
+
+
+class FormatRow(_Record):
+    """One way to send a recording, and what it costs."""
+
+    name: Named
+    says: Named
+    kind: Literal["audio", "tensor"]
+    basis: Named = Field(description="What the bytes were taken from")
+    total_bytes: Measured = Field(description="Over all draws")
+    bytes_per_recording: Interval
+    kbit_per_second: Measured = Field(description="Of speech")
+    times_smaller: Measured = Field(description="Than WAV with 16 bits, base64 in JSON")
+
+
+class QualityRow(_Record):
+    """What is left of a recording in one format."""
+
+    name: Named
+    bytes_per_recording: Measured = Field(description="Mean of all draws, as in the format's row")
+    stoi: Interval | None = Field(
+        default=None, description="Of the decoded audio; null for tensors"
+    )
+    wer: Interval | None = Field(
+        default=None, description="As a fraction; null where nothing could be transcribed"
+    )
+    transcriber: str = ""
+
+
+class Curve(_Record):
+    """Bytes of a format at each duration of the break-even."""
+
+    name: Named
+    kind: Literal["audio", "tensor"]
+    sizes: tuple[float, ...]
+
+
+class BreakEven(_Record):
+    """From which duration a tensor format is smaller than an audio format."""
+
+    audio: Named
+    tensor: Named
+    seconds: Measured = Field(description="Null: not within 30 s")
+    says: Named
+
+
+class Transfer(_Record):
+    """Computed seconds of one format over one link."""
+
+    name: Named
+    rate_mbit: float
+    round_trip_ms: float
+    languages: Count
+    cached: bool = Field(description="Further languages send an identifier only")
+    bytes_per_recording: float = Field(description="Of all its requests")
+    seconds_per_recording: float = Field(description="Of the mean size, on a new connection")
+    seconds_of_all: float = Field(description="All draws one after another on one connection")
+
+
+class Bandwidth(_Record):
+    """A whole run."""
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    tool_version: Named
+    created: AwareDatetime
+    command: Named
+    counted: Named = Field(description="Which bytes were counted")
+    corpus: DrawnCorpus
+    seed: int
+    statements: tuple[Statement, ...]
+    formats: tuple[FormatRow, ...]
+    durations: tuple[float, ...] = Field(description="Seconds, of every curve")
+    curves: tuple[Curve, ...]
+    break_even: tuple[BreakEven, ...]
+    quality: tuple[QualityRow, ...] = ()
+    quality_recordings: Count = 0
+    transfers: tuple[Transfer, ...]
+    identifier_bytes: Count
+    fingerprints: dict[str, str] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def format(self, name: str) -> FormatRow:
+        """The row of that name. Raises KeyError."""
+        for row in self.formats:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+
+def write_record(record: Bandwidth, folder: Path) -> Path:
+    """Write `folder/bandwidth.json`, checked against the published schema, whole or not at all.
+
+    Raises ReportError where it does not fit or cannot be written.
+    """
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    path = folder / FILE_NAME
+    document = record.model_dump(mode="json")
+    error = best_match(Draft202012Validator(shipped_schema()).iter_errors(document))
+    if error is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "the run"
+        raise ReportError(f"{path} was not written: {where} does not fit the published schema")
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_whole(path, text.encode())
+    return path
+
+
+def schema_text() -> str:
+    """The JSON schema of `bandwidth.json` as the models give it; the shipped file is this text."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **Bandwidth.model_json_schema(mode="validation"),
+        "title": "esrt-privacy bandwidth, version 1",
+    }
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def shipped_schema() -> dict[str, Any]:
+    """The published schema, as shipped in the package."""
+    file = resources.files("esrt_privacy") / "bandwidth" / "schema" / SCHEMA_FILE
+    schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return schema

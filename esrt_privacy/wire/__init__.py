@@ -1,0 +1,1 @@
+"""The real connection between edge and cloud: messages, server, client, feature cache, certificates."""
