@@ -71,7 +71,8 @@ phrasebook's sentences, those in Japanese left out for their Chinese characters.
 {data}
 
 AN4 (CMU), LibriSpeech train-clean-100 (CC BY 4.0; its transcripts are Whisper-base's) and speech synthesised by the
-project with Kokoro-82M (`tools/make_training_speech.py`, and the phrasebook by `tools/make_phrasebook_speech.py`). Nothing of VoxLingua, VCTK or the demo corpus.
+project with Kokoro-82M (`tools/make_training_speech.py`, and the phrasebook by `tools/make_phrasebook_speech.py`).
+Nothing of VoxLingua, VCTK or the demo corpus.
 `split.json` (SHA-256 {training["split"]}) gives every speaker and sentence its role.
 
 ![loss and development CER of the last round](curve.svg)
