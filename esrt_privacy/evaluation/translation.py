@@ -87,18 +87,13 @@ def load_translator(
 
     Raises AssetError or SystemUnavailable.
     """
-    from esrt_privacy.esrt.checkpoint import MODEL_FILE
-    from esrt_privacy.systems.registry import RELEASED
-    from esrt_privacy.systems.remote_checkpoint import is_checkpoint_name, open_checkpoint
+    from esrt_privacy.systems.registry import is_released
 
-    folder = Path(name_or_folder).expanduser()
-    if is_checkpoint_name(name_or_folder) and not (folder / MODEL_FILE).is_file():
-        # A name of the hub may be a model of ours, or bring code: there the consent tells.
-        known = folder.is_dir() or name_or_folder.partition("@")[0] in RELEASED.values()
-        if known or allow_remote_code:
-            from esrt_privacy.systems.released_model import ReleasedModel
+    if is_released(name_or_folder, allow_remote_code):
+        from esrt_privacy.systems.released_model import ReleasedModel
+        from esrt_privacy.systems.remote_checkpoint import open_checkpoint
 
-            return ReleasedModel.load(open_checkpoint(name_or_folder, allow_remote_code))
+        return ReleasedModel.load(open_checkpoint(name_or_folder, allow_remote_code))
     return load_model(name_or_folder, weights)
 
 

@@ -11,6 +11,7 @@ from esrt_privacy.errors import SystemUnavailable
 from esrt_privacy.esrt.config import PRESETS, SystemConfig
 
 if TYPE_CHECKING:  # torch and transformers are loaded for a system, not for the list of them
+    from esrt_privacy.esrt.edge import Edge
     from esrt_privacy.systems.esrt_system import EsrtSystem
     from esrt_privacy.systems.released import ReleasedSystem
     from esrt_privacy.systems.transparent import TransparentBasis
@@ -56,19 +57,15 @@ def build_system(
     to that code. `weights` is a folder to look for the Whisper encoder in. Raises
     SystemUnavailable or AssetError.
     """
-    from esrt_privacy.assets import whisper_folder
-    from esrt_privacy.esrt.edge import Edge, read_config
     from esrt_privacy.systems.esrt_system import EsrtSystem
     from esrt_privacy.systems.remote_checkpoint import is_checkpoint_name
 
     if is_checkpoint_name(name_or_folder):
         return _released(name_or_folder, allow_remote_code)
     folder = Path(name_or_folder)
-    name: str | None = None
-    queries: int | None = None
+    reference: str | None = None
     if name_or_folder in REFERENCE_NAMES:
-        folder, name = reference_folder(), name_or_folder
-        queries = PRESETS[name_or_folder].queries
+        folder, reference = reference_folder(), name_or_folder
     elif name_or_folder in PRESETS:
         raise SystemUnavailable(
             f"{name_or_folder}: the authors' weights are not part of this package; give a folder"
@@ -82,10 +79,36 @@ def build_system(
             f"unknown system '{name_or_folder}': neither a folder with an adapter"
             f" nor one of {known}"
         )
-    config = read_config(folder)
-    encoder = whisper_folder(config.encoder.name, weights)
-    edge = Edge.from_adapter(folder, encoder, queries, name)
+    edge = load_edge(folder, weights, reference)
     return EsrtSystem(edge, _basis(edge.config.wire_shape, edge.config.encoder.mel_bins))
+
+
+def is_released(name_or_folder: str, allow_remote_code: bool) -> bool:
+    """Whether a whole model of this name is a checkpoint with code of its own, rather than one of ours.
+
+    A name of the hub may be either: there the consent tells, but for names that are known.
+    """
+    from esrt_privacy.esrt.checkpoint import MODEL_FILE
+    from esrt_privacy.systems.remote_checkpoint import is_checkpoint_name
+
+    folder = Path(name_or_folder).expanduser()
+    if not is_checkpoint_name(name_or_folder) or (folder / MODEL_FILE).is_file():
+        return False
+    known = folder.is_dir() or name_or_folder.partition("@")[0] in RELEASED.values()
+    return known or allow_remote_code
+
+
+def load_edge(folder: Path, weights: Path | None = None, reference: str | None = None) -> Edge:
+    """The edge half in an adapter folder; under the name, and with the queries, of a reference system.
+
+    `weights` is a folder to look for the Whisper encoder in. Raises SystemUnavailable or AssetError.
+    """
+    from esrt_privacy.assets import whisper_folder
+    from esrt_privacy.esrt.edge import Edge, read_config
+
+    queries = None if reference is None else PRESETS[reference].queries
+    encoder = whisper_folder(read_config(folder).encoder.name, weights)
+    return Edge.from_adapter(folder, encoder, queries, reference)
 
 
 def _released(name_or_folder: str, allow_remote_code: bool) -> ReleasedSystem:

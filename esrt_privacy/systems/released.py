@@ -129,6 +129,10 @@ class ReleasedSystem:
             for name in taps
         }
 
+    def encode(self, waves: Sequence[np.ndarray]) -> Tensor:
+        """Waveforms (samples,) at 16 kHz -> the wire tensor (batch, vectors, width)."""
+        return self.represent(waves, ["qformer"])["qformer"]
+
     def _represent(self, mel: Tensor, taps: Sequence[str]) -> dict[str, Tensor]:
         """(1, mel bins, 3000) -> for each tap (vectors, width)."""
         out = {"mel": mel[0].T}

@@ -29,7 +29,7 @@ class ReleasedModel:
 
     def encode(self, waves: Sequence[np.ndarray]) -> Tensor:
         """Waveforms (samples,) at 16 kHz -> the wire tensor (batch, vectors, width)."""
-        return self.edge.represent(waves, ["qformer"])["qformer"]
+        return self.edge.encode(waves)
 
     def cloud(self) -> ReleasedCloud:
         """The cloud half."""

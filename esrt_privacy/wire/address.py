@@ -14,6 +14,7 @@ DEFAULT_PORT = 50051  # gRPC's customary one
 SERVICE = "esrt.Wire"
 METHOD = "Translate"
 LARGEST_PORT = 65_535
+MOST_METADATA_BYTES = 8192  # of a call, on either side
 NO_COMPRESSION = (
     1  # a bit for each algorithm: bf16 hardly compresses, and a bomb would not be bounded
 )

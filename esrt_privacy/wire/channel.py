@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from esrt_privacy.errors import shown
-from esrt_privacy.wire.address import NO_COMPRESSION, Address, load_grpc
+from esrt_privacy.wire.address import MOST_METADATA_BYTES, NO_COMPRESSION, Address, load_grpc
 from esrt_privacy.wire.certificates import Credentials
 from esrt_privacy.wire.errors import WireError
 from esrt_privacy.wire.messages import MOST_REPLY_BYTES
@@ -45,7 +45,7 @@ def open_channel(address: Address, options: ClientOptions) -> grpc.Channel:
     first, longest = RECONNECT_MS
     settings: list[tuple[str, Any]] = [
         ("grpc.max_receive_message_length", MOST_REPLY_BYTES),
-        ("grpc.max_metadata_size", 8192),
+        ("grpc.max_metadata_size", MOST_METADATA_BYTES),
         ("grpc.compression_enabled_algorithms_bitset", NO_COMPRESSION),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", first),

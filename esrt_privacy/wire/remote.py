@@ -11,15 +11,11 @@ from esrt_privacy.wire.address import Address
 from esrt_privacy.wire.certificates import CLIENT, read_credentials
 from esrt_privacy.wire.channel import ClientOptions
 from esrt_privacy.wire.client import RemoteCloud
-from esrt_privacy.wire.halves import is_released
 from esrt_privacy.wire.identifiers import kept_secret
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
-
-    from esrt_privacy.esrt.edge import Edge
-    from esrt_privacy.systems.released import ReleasedSystem
 
 SECRET_FILE = "wire-client.secret"  # in the cache folder
 
@@ -63,14 +59,6 @@ class RemoteTranslator:
         return self.remote
 
 
-@dataclass(frozen=True)
-class _ReleasedEdge:
-    system: ReleasedSystem
-
-    def encode(self, waves: Sequence[np.ndarray]) -> Tensor:
-        return self.system.represent(waves, ["qformer"])["qformer"]
-
-
 def connect(request: RemoteRequest) -> RemoteTranslator:
     """Load the edge half, and no other, and name the cloud that answers; it is reached with the first recording.
 
@@ -98,26 +86,14 @@ def load_edge(
     name_or_folder: str, weights: Path | None = None, allow_remote_code: bool = False
 ) -> EdgeHalf:
     """The edge half alone of what `load_translator` loads. Raises AssetError or SystemUnavailable."""
-    if is_released(name_or_folder, allow_remote_code):
+    from esrt_privacy.esrt.checkpoint import checkpoint_folder
+    from esrt_privacy.systems import registry
+
+    if registry.is_released(name_or_folder, allow_remote_code):
         from esrt_privacy.systems.released import ReleasedSystem
         from esrt_privacy.systems.remote_checkpoint import open_checkpoint
 
-        return _ReleasedEdge(
-            ReleasedSystem.load(open_checkpoint(name_or_folder, allow_remote_code))
-        )
-    return _own_edge(name_or_folder, weights)
-
-
-def _own_edge(name_or_folder: str, weights: Path | None) -> Edge:
-    from esrt_privacy.assets import whisper_folder
-    from esrt_privacy.esrt.checkpoint import checkpoint_folder
-    from esrt_privacy.esrt.config import preset
-    from esrt_privacy.esrt.edge import Edge, read_config
-    from esrt_privacy.systems.registry import REFERENCE_NAMES, reference_folder
-
-    if name_or_folder in REFERENCE_NAMES:
-        folder, queries, name = reference_folder(), preset(name_or_folder).queries, name_or_folder
-        encoder = whisper_folder(read_config(folder).encoder.name, weights)
-        return Edge.from_adapter(folder, encoder, queries, name)
-    folder = checkpoint_folder(name_or_folder)
-    return Edge.from_adapter(folder, whisper_folder(read_config(folder).encoder.name, weights))
+        return ReleasedSystem.load(open_checkpoint(name_or_folder, allow_remote_code))
+    if name_or_folder in registry.REFERENCE_NAMES:
+        return registry.load_edge(registry.reference_folder(), weights, name_or_folder)
+    return registry.load_edge(checkpoint_folder(name_or_folder), weights)

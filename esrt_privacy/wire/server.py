@@ -17,6 +17,7 @@ from esrt_privacy.errors import EsrtPrivacyError, LanguageError, shown
 from esrt_privacy.wire.address import (
     DEFAULT_PORT,
     METHOD,
+    MOST_METADATA_BYTES,
     NO_COMPRESSION,
     SERVICE,
     Address,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 
     from esrt_privacy.evaluation.translation import CloudHalf
 
-MOST_METADATA_BYTES = 8192
 KEEPALIVE_MS = 60_000  # a peer that answers no ping for KEEPALIVE_ANSWER_MS is gone
 KEEPALIVE_ANSWER_MS = 20_000
 IDLE_MS = 600_000  # a connection without requests is closed after so long

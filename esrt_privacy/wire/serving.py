@@ -15,7 +15,6 @@ from esrt_privacy.wire.feature_cache import (
     FeatureCache,
     SqliteCache,
 )
-from esrt_privacy.wire.halves import is_released
 from esrt_privacy.wire.messages import Bounds
 from esrt_privacy.wire.redis_cache import SCHEMES, RedisCache
 from esrt_privacy.wire.server import ServeOptions, require_safe, serve
@@ -103,7 +102,7 @@ def load_cloud(
     from esrt_privacy.esrt.config import ESRT_4B
     from esrt_privacy.esrt.model import EsrtModel
     from esrt_privacy.esrt.model_config import model_preset
-    from esrt_privacy.systems.registry import REFERENCE_NAMES, reference_folder
+    from esrt_privacy.systems.registry import REFERENCE_NAMES, is_released, reference_folder
 
     if is_released(name_or_folder, allow_remote_code):
         from esrt_privacy.systems.released import ReleasedCloud
