@@ -12,10 +12,9 @@ import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib import resources
 from numbers import Real
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +27,11 @@ from pydantic import (
     model_validator,
 )
 
+from esrt_privacy import schemas
 from esrt_privacy.errors import ReportError
+
+if TYPE_CHECKING:
+    from esrt_privacy.measures.intervals import Estimate
 
 FILE_NAME = "findings.json"
 SCHEMA_VERSION: Literal["1"] = "1"
@@ -86,6 +89,17 @@ class Interval(_Record):
     level: float = Field(default=0.95, gt=0, lt=1)
     method: str = ""
     n: Count = 0
+
+    @classmethod
+    def of(cls, estimate: "Estimate", scale: float = 1.0) -> "Interval":
+        """An estimate in the finding's unit, which is `scale` times the measure's."""
+        return cls(
+            value=estimate.value * scale,
+            low=estimate.low * scale,
+            high=estimate.high * scale,
+            method=estimate.method,
+            n=estimate.n,
+        )
 
     @model_validator(mode="after")
     def _ordered(self) -> "Interval":
@@ -283,19 +297,12 @@ def read_run(folder: Path) -> Run:
 
 def schema_text() -> str:
     """The JSON schema of `findings.json` as the models give it; the shipped file is this text."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Run.model_json_schema(mode="validation"),
-        "title": "esrt-privacy findings, version 1",
-    }
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return schemas.schema_text(Run, "esrt-privacy findings, version 1")
 
 
 def shipped_schema() -> dict[str, Any]:
     """The published schema, as shipped in the package."""
-    file = resources.files("esrt_privacy") / "reports" / "schema" / "findings-1.json"
-    schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return schema
+    return schemas.shipped("reports", "findings-1.json")
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -317,15 +324,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def _check_against_schema(document: object, subject: str) -> None:
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    error = best_match(Draft202012Validator(shipped_schema()).iter_errors(document))
-    if error is not None:
-        where = ".".join(str(part) for part in error.absolute_path) or "the file"
+    found = schemas.misfit(document, shipped_schema())
+    if found is not None:
+        where, why = found
         raise ReportError(
-            f"{subject} does not fit the findings schema: {_one_line(where)}: "
-            f"{_one_line(error.message)}; run the audit again"
+            f"{subject} does not fit the findings schema: {_one_line(where or 'the file')}: "
+            f"{_one_line(why)}; run the audit again"
         )
 
 

@@ -212,13 +212,13 @@ class Findings:
                 metric=title,
                 unit=metric.unit,
                 leaks_when=metric.leaks_when,
-                estimate=_interval(estimate, metric.scale),
-                floors={n: _interval(e, metric.scale) for n, e in estimates.items()},
+                estimate=Interval.of(estimate, metric.scale),
+                floors={n: Interval.of(e, metric.scale) for n, e in estimates.items()},
                 ceiling=None
                 if metric is LENGTH
-                else _interval(self._estimate(metric, outcome.ceiling), metric.scale),
+                else Interval.of(self._estimate(metric, outcome.ceiling), metric.scale),
                 ceiling_name="" if metric is LENGTH else CEILING_NAME,
-                control=_interval(self._estimate(metric, control.at_true_length), metric.scale)
+                control=Interval.of(self._estimate(metric, control.at_true_length), metric.scale)
                 if shows_control and control is not None
                 else None,
                 control_name=CONTROL_NAME if shows_control else "",
@@ -341,17 +341,6 @@ def _scaled(evidence: Evidence, scale: float) -> Evidence:
         times(evidence.low),
         times(evidence.high),
         times(evidence.corrected_low),
-    )
-
-
-def _interval(estimate: Estimate, scale: float) -> Interval:
-    return Interval(
-        value=estimate.value * scale,
-        low=estimate.low * scale,
-        high=estimate.high * scale,
-        level=LEVEL,
-        method=estimate.method,
-        n=estimate.n,
     )
 
 

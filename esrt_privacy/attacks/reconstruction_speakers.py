@@ -215,11 +215,11 @@ def _finding(
             metric=metric,
             unit=unit,
             leaks_when=leaks_when,
-            estimate=_interval(estimates["own"], scale),
-            floors={name: _interval(e, scale) for name, e in floors.items()},
-            ceiling=_interval(estimates["ceiling"], scale),
+            estimate=Interval.of(estimates["own"], scale),
+            floors={name: Interval.of(e, scale) for name, e in floors.items()},
+            ceiling=Interval.of(estimates["ceiling"], scale),
             ceiling_name="Griffin-Lim from the true mel",
-            control=_interval(estimates["control"], scale) if has_control else None,
+            control=Interval.of(estimates["control"], scale) if has_control else None,
             control_name="transparent tensor" if has_control else "",
             control_rule=rule if has_control else "",
             control_passed=bool(passed) if has_control else None,
@@ -264,13 +264,3 @@ def _eer(
     scores, targets, enrolled, tested = (list(column) for column in zip(*rows, strict=True))
     rng = np.random.default_rng([seed, 4])
     return eer_speaker_bootstrap(scores, targets, enrolled, tested, rng, level=level)
-
-
-def _interval(estimate: Estimate, scale: float) -> Interval:
-    return Interval(
-        value=estimate.value * scale,
-        low=estimate.low * scale,
-        high=estimate.high * scale,
-        method=estimate.method,
-        n=estimate.n,
-    )

@@ -227,7 +227,6 @@ def _quality_rows(heard: Sequence[quality.Heard], table: Sequence[FormatRow]) ->
 
 def _drawn_corpus(corpus: Corpus, sizes: Sizes) -> DrawnCorpus:
     draw = sizes.draw
-    spoken = sum(s * count for s, count in zip(sizes.seconds, draw.counts, strict=True))
     return DrawnCorpus(
         name=corpus.name,
         fingerprint=corpus.fingerprint,
@@ -236,7 +235,7 @@ def _drawn_corpus(corpus: Corpus, sizes: Sizes) -> DrawnCorpus:
         distinct=len(draw.utterances),
         with_replacement=draw.with_replacement,
         speakers=len({u.speaker for u in draw.utterances if u.speaker is not None}),
-        seconds_mean=spoken / draw.samples,
+        seconds_mean=sizes.spoken / draw.samples,
         seconds_shortest=min(sizes.seconds),
         seconds_longest=max(sizes.seconds),
         notes=(draw.says(len(corpus)), *corpus.notes),

@@ -15,6 +15,7 @@ import numpy as np
 
 from esrt_privacy.bandwidth.codecs import AudioFormat, encode_all
 from esrt_privacy.corpora.audio import SAMPLE_RATE
+from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import AudioError, CorpusError, shown
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.progress import Reporter, silent
@@ -81,6 +82,16 @@ class Sizes:
     seconds: tuple[float, ...]  # of each distinct recording
     by_format: Mapping[str, tuple[int, ...]]
     notes: tuple[str, ...]
+
+    @property
+    def spoken(self) -> float:
+        """Seconds of all draws together."""
+        return sum(s * count for s, count in zip(self.seconds, self.draw.counts, strict=True))
+
+    def total(self, name: str) -> int:
+        """Bytes of all draws together in the format of that name."""
+        sizes = self.by_format[name]
+        return sum(size * count for size, count in zip(sizes, self.draw.counts, strict=True))
 
 
 def draw_recordings(corpus: Corpus, samples: int, seed: int) -> Draw:
@@ -154,8 +165,3 @@ def mean_bytes(
         np.random.default_rng(seed),
         clip=(0, np.inf),
     )
-
-
-def speakers_of(utterances: Sequence[Utterance]) -> list[str]:
-    """Who speaks each; one whose speaker is unknown stands for itself."""
-    return [u.speaker or f"\0{u.id}" for u in utterances]

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from esrt_privacy.bandwidth.codecs import AudioFormat, Wave
-from esrt_privacy.bandwidth.payloads import speakers_of
 from esrt_privacy.bandwidth.tensors import TensorFormat
+from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.findings import Interval
-from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
+from esrt_privacy.measures.intervals import speaker_bootstrap_ratio
 from esrt_privacy.measures.speech import stoi
-from esrt_privacy.measures.text import word_errors
 from esrt_privacy.progress import Reporter, silent
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def audio_quality(
             if recogniser is not None and texts:
                 said = recogniser.transcribe([decoded[place] for place in texts], ENGLISH)
                 wer = word_error_rate([utterances[place] for place in texts], said, seed)
-            known[key] = interval(similar), wer
+            known[key] = Interval.of(similar), wer
         found.append(Heard(each.name, *known[key]))
         report("listening to coded audio", done, len(formats))
     return found
@@ -118,12 +117,9 @@ def scored(utterance: Utterance) -> bool:
 
 def word_error_rate(utterances: Sequence[Utterance], said: Sequence[str], seed: int) -> Interval:
     """WER after Whisper's normalisation, as a fraction, with a 95% interval over speakers."""
-    from esrt_privacy.judges.recogniser import normalise
+    from esrt_privacy.evaluation.evaluate import recognition_errors
 
-    counts = [
-        word_errors(normalise(u.text or "", ENGLISH), normalise(text, ENGLISH))
-        for u, text in zip(utterances, said, strict=True)
-    ]
+    counts = recognition_errors([u.text or "" for u in utterances], said, ENGLISH)
     estimate = speaker_bootstrap_ratio(
         [count.errors for count in counts],
         [count.length for count in counts],
@@ -131,18 +127,7 @@ def word_error_rate(utterances: Sequence[Utterance], said: Sequence[str], seed: 
         np.random.default_rng(seed),
         clip=(0, np.inf),
     )
-    return interval(estimate)
-
-
-def interval(estimate: Estimate) -> Interval:
-    """As a record holds it."""
-    return Interval(
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        method=estimate.method,
-        n=estimate.n,
-    )
+    return Interval.of(estimate)
 
 
 class _Packed:

@@ -6,12 +6,12 @@ A number that could not be computed is null, never NaN and never left out.
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from esrt_privacy import schemas
 from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import Count, Interval, Measured, Named, write_whole
 
@@ -147,14 +147,11 @@ def write_record(record: Bandwidth, folder: Path) -> Path:
 
     Raises ReportError where it does not fit or cannot be written.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
     path = folder / FILE_NAME
     document = record.model_dump(mode="json")
-    error = best_match(Draft202012Validator(shipped_schema()).iter_errors(document))
-    if error is not None:
-        where = ".".join(str(part) for part in error.absolute_path) or "the run"
+    found = schemas.misfit(document, shipped_schema())
+    if found is not None:
+        where = found[0] or "the run"
         raise ReportError(f"{path} was not written: {where} does not fit the published schema")
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     write_whole(path, text.encode())
@@ -163,16 +160,9 @@ def write_record(record: Bandwidth, folder: Path) -> Path:
 
 def schema_text() -> str:
     """The JSON schema of `bandwidth.json` as the models give it; the shipped file is this text."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **Bandwidth.model_json_schema(mode="validation"),
-        "title": "esrt-privacy bandwidth, version 1",
-    }
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+    return schemas.schema_text(Bandwidth, "esrt-privacy bandwidth, version 1")
 
 
 def shipped_schema() -> dict[str, Any]:
     """The published schema, as shipped in the package."""
-    file = resources.files("esrt_privacy") / "bandwidth" / "schema" / SCHEMA_FILE
-    schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return schema
+    return schemas.shipped("bandwidth", SCHEMA_FILE)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from esrt_privacy.bandwidth.break_even import DURATIONS, break_even_words, crossings
 from esrt_privacy.bandwidth.codecs import AudioFormat
 from esrt_privacy.bandwidth.payloads import Carrier, Sizes, mean_bytes
-from esrt_privacy.bandwidth.quality import interval
 from esrt_privacy.bandwidth.record import BreakEven, Curve, FormatRow, Transfer
 from esrt_privacy.bandwidth.tensors import TensorFormat
 from esrt_privacy.bandwidth.transfer import Link, exchange_seconds, request_bodies
@@ -29,7 +28,7 @@ def audio_rows(sizes: Sizes, formats: Sequence[AudioFormat], seed: int) -> list[
     rows = []
     for each in formats:
         values = sizes.by_format[each.name]
-        total = sum(size * count for size, count in zip(values, draw.counts, strict=True))
+        total = sizes.total(each.name)
         estimate = mean_bytes(values, draw.counts, draw.utterances, seed)
         rows.append(
             _row(
@@ -38,9 +37,8 @@ def audio_rows(sizes: Sizes, formats: Sequence[AudioFormat], seed: int) -> list[
                 "audio",
                 basis,
                 total,
-                interval(estimate),
+                Interval.of(estimate),
                 sizes,
-                _baseline(sizes),
             )
         )
     return rows
@@ -63,7 +61,6 @@ def shape_rows(sizes: Sizes, formats: Sequence[TensorFormat], carrier: Carrier) 
                 size * sizes.draw.samples,
                 exact,
                 sizes,
-                _baseline(sizes),
             )
         )
     return rows
@@ -83,9 +80,8 @@ def real_rows(sizes: Sizes, real: Sequence[RealSizes], seed: int) -> list[Format
                 "tensor",
                 basis,
                 estimate.value * sizes.draw.samples,
-                interval(estimate),
+                Interval.of(estimate),
                 sizes,
-                _baseline(sizes),
             )
         )
     return rows
@@ -144,11 +140,6 @@ def transfer_rows(
     return found
 
 
-def _baseline(sizes: Sizes) -> float:
-    values = sizes.by_format[BASELINE]
-    return float(sum(s * count for s, count in zip(values, sizes.draw.counts, strict=True)))
-
-
 def _row(
     name: str,
     says: str,
@@ -157,9 +148,7 @@ def _row(
     total: float,
     each: Interval,
     sizes: Sizes,
-    baseline: float,
 ) -> FormatRow:
-    spoken = sum(s * count for s, count in zip(sizes.seconds, sizes.draw.counts, strict=True))
     return FormatRow(
         name=name,
         says=says,
@@ -167,6 +156,6 @@ def _row(
         basis=basis,
         total_bytes=total,
         bytes_per_recording=each,
-        kbit_per_second=total * BITS / spoken / 1_000,
-        times_smaller=baseline / total,
+        kbit_per_second=total * BITS / sizes.spoken / 1_000,
+        times_smaller=sizes.total(BASELINE) / total,
     )

@@ -19,6 +19,7 @@ from esrt_privacy.reports.wording import plain
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 
 def print_bandwidth(record: Bandwidth, console: Console) -> None:
@@ -112,10 +113,10 @@ def _value(interval: Interval | None, kind: str) -> str:
     return measured(interval.model_copy(update={"low": None, "high": None}), kind)
 
 
-def _table(title: object, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
+def _table(title: str | Text, left: tuple[str, ...], right: tuple[str, ...]) -> Table:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")  # type: ignore[arg-type]
+    table = Table(title=title, title_justify="left", header_style="bold")
     for place, head in enumerate(left):
         # a format's name is copied into options and scripts: never cut it
         table.add_column(head, no_wrap=place == 0 and head in ("format", "than"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -193,3 +193,8 @@ def _unique(utterances: list[Utterance]) -> Found:
 def _nothing_left(where: str, notes: list[str]) -> CorpusError:
     first = f" (first of {len(notes)}: {notes[0]})" if notes else ""
     return CorpusError(f"{where}: no usable recording{first}; give readable audio")
+
+
+def speakers_of(utterances: Iterable[Utterance]) -> list[str]:
+    """Who speaks each; a recording of nobody known is a speaker of its own."""
+    return [u.speaker or f"\0{u.id}" for u in utterances]

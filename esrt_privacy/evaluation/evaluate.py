@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import CorpusError, ReportError
 from esrt_privacy.evaluation.translation import (
     Translated,
@@ -111,14 +112,14 @@ def write_evaluation(evaluation: Evaluation, out: Path, about: Mapping[str, obje
         body = {
             **about,
             "notes": list(evaluation.notes),
-            "scores": [_without_nan(asdict(score)) for score in evaluation.scores],
+            "scores": [without_nan(asdict(score)) for score in evaluation.scores],
         }
         text = json.dumps(body, indent=1, ensure_ascii=False)
         (out / "scores.json").write_text(text + "\n", encoding="utf-8")
         with open(out / "scores.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, [f.name for f in fields(Score)])
             writer.writeheader()
-            writer.writerows(_without_nan(asdict(score)) for score in evaluation.scores)
+            writer.writerows(without_nan(asdict(score)) for score in evaluation.scores)
         lines = [json.dumps(row, ensure_ascii=False) for row in evaluation.answers]
         (out / "answers.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
@@ -150,11 +151,12 @@ def _recognition(rows: list[Translated], source: str, beam: int, seed: int) -> l
     rows = [row for row in rows if row.utterance.text]
     if not rows:
         return []
-    heard = [_normalised(row.all_answers[0].transcript, source) for row in rows]
-    texts = [_normalised(row.utterance.text or "", source) for row in rows]
+    heard = [row.all_answers[0].transcript for row in rows]
+    texts = [row.utterance.text or "" for row in rows]
     measure = "cer" if source in BY_CHARACTER else "wer"
-    counts, moved = _errors(texts, heard, measure), _errors(texts, _moved(heard), measure)
-    speakers = _speakers(rows)
+    counts = recognition_errors(texts, heard, source)
+    moved = recognition_errors(texts, _moved(heard), source)
+    speakers = speakers_of(row.utterance for row in rows)
     estimate = speaker_bootstrap_ratio(
         [c.errors for c in counts],
         [c.length for c in counts],
@@ -188,7 +190,7 @@ def _translation(
         return [], f"{source} → {target}: no recording has a reference translation"
     given = [row.answers[target].translation for row in rows]
     references = [row.utterance.translations[target] for row in rows]
-    speakers = _speakers(rows)
+    speakers = speakers_of(row.utterance for row in rows)
     scores, note = [], None
     for name, measure in (("chrf", chrf), ("spbleu", spbleu)):
         try:
@@ -227,15 +229,18 @@ def _score(
     )
 
 
-def _normalised(text: str, language: str) -> str:
+def recognition_errors(
+    texts: Sequence[str], heard: Sequence[str], language: str
+) -> list[ErrorCount]:
+    """Of each recording the errors in what was heard, after normalisation: in words, or in characters where
+    words are not told apart."""
     from esrt_privacy.judges.recogniser import normalise
 
-    return normalise(text, language)
-
-
-def _errors(texts: list[str], heard: list[str], measure: str) -> list[ErrorCount]:
-    pairs = zip(texts, heard, strict=True)
-    if measure == "wer":
+    pairs = [
+        (normalise(text, language), normalise(said, language))
+        for text, said in zip(texts, heard, strict=True)
+    ]
+    if language not in BY_CHARACTER:
         return [word_errors(text, said) for text, said in pairs]
     # Blanks between characters are the normaliser's, not the writer's.
     return [character_errors("".join(a.split()), "".join(b.split())) for a, b in pairs]
@@ -243,11 +248,6 @@ def _errors(texts: list[str], heard: list[str], measure: str) -> list[ErrorCount
 
 def _moved(answers: list[str]) -> list[str]:
     return [*answers[1:], *answers[:1]]
-
-
-def _speakers(rows: list[Translated]) -> list[str]:
-    """Who speaks; a recording of nobody known is a speaker of its own."""
-    return [row.utterance.speaker or f"\0{row.utterance.id}" for row in rows]
 
 
 def _targets(row: Translated) -> tuple[str, ...]:
@@ -269,5 +269,6 @@ def _answer_row(row: Translated, target: str, beam: int) -> dict[str, object]:
     }
 
 
-def _without_nan(row: dict[str, object]) -> dict[str, object]:
+def without_nan(row: dict[str, object]) -> dict[str, object]:
+    """A row as JSON holds it: null for what could not be computed."""
     return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}
