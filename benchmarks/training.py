@@ -34,7 +34,6 @@ from esrt_privacy.esrt.training.selection import selected
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 
-import alphabet
 import ctc
 
 
@@ -85,13 +84,7 @@ def _stored(edge: Edge, corpus: Corpus) -> dict[str, Tensor]:
 
 
 def _warm_up(corpus: Corpus, frames: Frames, steps: int, batch: int) -> float:
-    examples = [
-        ctc.Example(
-            u.fingerprint, u.duration or 30.0, alphabet.spelled(u.text or "", u.language), ""
-        )
-        for u in corpus
-    ]
-    examples, _ = ctc.targets([e for e in examples if e.text])
+    examples, _ = ctc.targets(ctc.examples(corpus))
     utterances = {u.fingerprint: u for u in corpus}
     qformer = QFormer(REFERENCE.qformer, REFERENCE.encoder)
     head = ctc.Head(REFERENCE.qformer.hidden, REFERENCE.qformer.query_sets)

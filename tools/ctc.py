@@ -14,7 +14,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -25,10 +25,11 @@ import torch
 from guide import WEIGHT, Guide
 from torch import Tensor, nn
 
+from esrt_privacy.corpora import Utterance
 from esrt_privacy.esrt.config import WINDOW_SECONDS
 from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.esrt.qformer import QFormer
-from esrt_privacy.esrt.training.frames import FRAMES_A_SECOND, thinned
+from esrt_privacy.esrt.training.frames import FRAMES_A_SECOND, padded, spread, thinned
 from esrt_privacy.measures.text import character_errors
 
 FIRST_SET_SHARE = 0.6  # of the steps for the first set of queries; the others share the rest
@@ -92,6 +93,16 @@ class Head(nn.Module):
         """
         logits = self.expand[str(queries or output.shape[1])](output)
         return logits.unflatten(-1, (-1, alphabet.SIZE)).flatten(1, 2).float().log_softmax(-1)
+
+
+def examples(utterances: Iterable[Utterance]) -> list[Example]:
+    """Of utterances whose text can be spelled: digits cannot (Whisper writes some), nor can Chinese characters."""
+    rows = []
+    for u in utterances:
+        if u.text and not any(c.isdigit() or "\u4e00" <= c <= "\u9fff" for c in u.text):
+            text = alphabet.spelled(u.text, u.language)
+            rows.append(Example(u.fingerprint, u.duration or 30.0, text, u.corpus or ""))
+    return [row for row in rows if row.text]
 
 
 def targets(examples: list[Example]) -> tuple[list[Example], int]:
@@ -259,13 +270,9 @@ def _frames(
     if full:
         return torch.stack([frames_of(e.key) for e in batch]).float(), None, None
     kept = [thinned(e.seconds, rng) for e in batch]
-    longest = max(len(indices) for indices, _ in kept)
-    frames = torch.zeros(len(batch), longest, frames_of(batch[0].key).shape[1])
-    mask = torch.full((len(batch), 1, 1, longest), float("-inf"))
-    numbers = torch.zeros(len(batch), longest)
-    for row, (example, (indices, bias)) in enumerate(zip(batch, kept, strict=True)):
-        frames[row, : len(indices)] = frames_of(example.key)[torch.from_numpy(indices)].float()
-        mask[row, 0, 0, : len(indices)] = torch.from_numpy(bias)
+    frames, mask = padded([frames_of(e.key) for e in batch], kept)
+    numbers = torch.zeros(len(batch), frames.shape[1])
+    for row, (indices, _) in enumerate(kept):
         numbers[row, : len(indices)] = torch.from_numpy(indices).float()
     # A hidden stretch of time now and then: the neighbours have to be read too (SpecAugment).
     for row, example in enumerate(batch):
@@ -282,10 +289,8 @@ def _some_queries(
     """Places of the queries for the batch's speech and of some others, and what is added to the attention on each."""
     speech = max(e.seconds for e in batch) / WINDOW_SECONDS * queries
     speech = min(int(speech) + QUERIES_AFTER, queries)
-    rest = np.arange(speech + int(rng.integers(QUERY_STRIDE)), queries, QUERY_STRIDE)
-    added = np.concatenate([np.zeros(speech), np.full(len(rest), math.log(QUERY_STRIDE))])
-    places = np.concatenate([np.arange(speech), rest])
-    return torch.from_numpy(places), torch.from_numpy(added).float()
+    places, added = spread(speech, queries, QUERY_STRIDE, rng)
+    return torch.from_numpy(places), torch.from_numpy(added)
 
 
 def _disturbed(frames: Tensor) -> Tensor:

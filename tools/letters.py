@@ -100,10 +100,9 @@ def put_into(letters: Letters, qformer: QFormer, head: ctc.Head, spoken: Tensor)
     code = letters.code.out_features
     codes = letters.codes(spoken).flatten(0, 1)
     middle, deviation = codes.mean(0), codes.std(0)
-    weight = letters.code.weight / letters.deviation / deviation[:, None]
-    bias = (
-        letters.code.bias - (letters.code.weight / letters.deviation) @ letters.middle - middle
-    ) / deviation
+    weight = letters.code.weight / letters.deviation
+    bias = (letters.code.bias - weight @ letters.middle - middle) / deviation
+    weight = weight / deviation[:, None]
     for number, attention in enumerate(attentions):
         value, dense = attention.attention.value, attention.output.dense
         value.weight.zero_()

@@ -36,6 +36,8 @@ PHRASEBOOK_TESTS = (
     "phrasebook-test-values",
     "phrasebook-test-templates",
 )
+# What the reference is trained on, in the role adapter-train.
+TRAINING = ("an4", "librispeech", "synth-train", "synth-joined", "phrasebook-train")
 # Every synthesised sentence is heard in a recording joined from some of one voice; this share of them also alone.
 ALONE = 0.1
 # Of the demo corpus every third utterance is checked, of what no role may use nothing is encoded.

@@ -23,10 +23,8 @@ from train_reference import OUT
 
 from esrt_privacy.corpora import Corpus, Utterance
 from esrt_privacy.esrt.model import EsrtModel
-from esrt_privacy.evaluation.evaluate import BY_CHARACTER, Score, evaluate
+from esrt_privacy.evaluation.evaluate import Score, evaluate, recognition_errors, without_nan
 from esrt_privacy.evaluation.translation import TranslationOptions
-from esrt_privacy.judges.recogniser import normalise
-from esrt_privacy.measures.text import character_errors, word_errors
 from esrt_privacy.measures.translation import chrf
 
 LANGUAGES = ("eng", "spa", "deu", "fra", "ita", "jpn")
@@ -56,35 +54,28 @@ def main() -> None:
             asked = TranslationOptions(
                 tuple(t for t in to if t != language), batch=8, most_tokens=MOST_TOKENS
             )
+            repeated = (
+                nearest(part.utterances, known.select(language=language).utterances) if to else None
+            )
             for score in evaluate(model, part, asked, beams=(1,), seed=SEED).scores:
-                nearest = nearest_floor(part, known, score) if to else None
-                rows.append({"corpus": name, **asdict(score), "nearest": nearest})
+                floor = nearest_floor(part, repeated, score) if repeated else None
+                rows.append(without_nan({"corpus": name, **asdict(score), "nearest": floor}))
                 print(in_words(rows[-1]), flush=True)
-    text = json.dumps(rows, indent=1).replace("NaN", "null")
+    text = json.dumps(rows, indent=1, allow_nan=False)
     (options.model / "scores.json").write_text(text + "\n", encoding="utf-8")
 
 
-def nearest_floor(part: Corpus, known: Corpus, score: Score) -> float | None:
-    """The same measure for the nearest training sentence; None for a measure without one."""
-    found = nearest(part.utterances, known.select(language=score.source).utterances)
+def nearest_floor(part: Corpus, repeated: Sequence[Utterance], score: Score) -> float | None:
+    """The same measure where `repeated` is said in place of the recordings; None for a measure without a floor."""
     if score.measure == "chrf":
-        pairs = [
-            (k.translations[score.target], u.translations[score.target])
-            for k, u in zip(found, part, strict=True)
-        ]
-        given, references = [a for a, _ in pairs], [b for _, b in pairs]
+        given = [u.translations[score.target] for u in repeated]
+        references = [u.translations[score.target] for u in part]
         rng = np.random.default_rng(SEED)
         return chrf(given, references, list(range(len(given))), rng, draws=1).value
     if score.measure not in ("wer", "cer"):
         return None
-    by_character = score.source in BY_CHARACTER
-    counts = []
-    for k, u in zip(found, part, strict=True):
-        texts = [normalise(v.text or "", score.source) for v in (u, k)]
-        if by_character:
-            counts.append(character_errors(*("".join(t.split()) for t in texts)))
-        else:
-            counts.append(word_errors(*texts))
+    texts, said = ([u.text or "" for u in rows] for rows in (part, repeated))
+    counts = recognition_errors(texts, said, score.source)
     return sum(c.errors for c in counts) / max(1, sum(c.length for c in counts))
 
 

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import alphabet
 import ctc
 import torch
 import words
-from reference_data import SEED, ReferenceData
+from reference_data import SEED, TRAINING, ReferenceData
 from torch import Tensor
 
 from esrt_privacy.corpora import Utterance
@@ -21,7 +20,6 @@ from esrt_privacy.esrt.training.options import TrainingOptions
 from esrt_privacy.esrt.training.run import train_model
 from esrt_privacy.esrt.training.selection import selected
 
-TRAINING = ("an4", "librispeech", "synth-train", "synth-joined", "phrasebook-train")
 FITTED_UTTERANCES = 2000  # from which the projector's start is fitted
 LONGEST_TEXT = (
     120  # characters of a text that is trained on: longer ones make every step of their batch slow
@@ -55,12 +53,9 @@ def started(
     assert model.edge is not None
     chosen = [u for u in utterances if u.language != "jpn"]
     chosen = chosen[:: max(1, len(chosen) // FITTED_UTTERANCES)]
-    rows, texts = [], []
-    for u in chosen:
-        spelled = alphabet.spelled(u.text or "", u.language)
-        if spelled and not any(c.isdigit() for c in u.text or ""):
-            rows.append(ctc.Example(u.fingerprint, u.duration or 30.0, spelled, u.corpus or ""))
-            texts.append((u.text or "", u.language or ""))
+    said = {u.fingerprint: (u.text or "", u.language or "") for u in chosen}
+    rows = ctc.examples(chosen)
+    texts = [said[row.key] for row in rows]
     pairs = [
         words.aligned(model.edge.qformer, head, n, rows, texts, frames_of, model.tokenizer)
         for n in model.config.edge.qformer.query_sets

@@ -32,6 +32,7 @@ from esrt_privacy.systems.esrt_system import EsrtSystem
 from esrt_privacy.systems.registry import basis_path
 from esrt_privacy.systems.transparent import TransparentBasis, fit_basis
 
+# Without the phrasebook: the attackers of all taps are trained on the same recordings.
 TRAINING = ("an4", "librispeech", "synth-train", "synth-joined")
 BASIS_UTTERANCES = 1500
 DEVELOPMENT_UTTERANCES = 48

@@ -19,18 +19,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import alphabet
 import ctc
 import letters
 import reference_data
 import stages
 import torch
-from reference_data import SEED, SYNTHESISED, ReferenceData
+from reference_data import SEED, SYNTHESISED, TRAINING, ReferenceData
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from esrt_privacy.captures import Capture
-from esrt_privacy.corpora import Corpus
 from esrt_privacy.esrt.config import REFERENCE
 from esrt_privacy.esrt.edge import load_qformer, save_adapter
 from esrt_privacy.esrt.qformer import QFormer
@@ -40,7 +38,6 @@ OUT = Path(__file__).parent.parent / "esrt_privacy" / "data" / "reference"
 HEAD = (
     Path(__file__).parent / "reference_head.safetensors"
 )  # not part of the system; measures its CER
-TRAINING = ("an4", "librispeech", "synth-train", "synth-joined", "phrasebook-train")
 # How often an epoch shows an utterance: of spelled letters (AN4) and of recorded long speech there is little.
 REPETITIONS = {"an4": 2, "librispeech": 3}
 FRAMES_WITH_SPEECH = 150  # of a recording, by which the scale of its codes is known
@@ -52,16 +49,6 @@ CHECKED = {
     "vctk": ("test",),
     "librispeech": ("test",),
 }
-
-
-def examples(corpus: Corpus) -> list[ctc.Example]:
-    """Utterances with a text that can be spelled: digits cannot (Whisper writes some), nor can Chinese characters."""
-    rows = []
-    for u in corpus:
-        if u.text and not any(c.isdigit() or "\u4e00" <= c <= "\u9fff" for c in u.text):
-            text = alphabet.spelled(u.text, u.language)
-            rows.append(ctc.Example(u.fingerprint, u.duration or 30.0, text, u.corpus or ""))
-    return [row for row in rows if row.text]
 
 
 def frame_reader(captures: list[Capture]) -> Callable[[str], Tensor]:
@@ -88,7 +75,7 @@ def table(
             continue
         part = data.part(name, *roles)
         for language in sorted({u.language or "" for u in part}):
-            checked = examples(part.select(language=language))[:limit]
+            checked = ctc.examples(part.select(language=language))[:limit]
             if not checked:
                 continue
             for queries in REFERENCE.qformer.query_sets:
@@ -199,10 +186,10 @@ def train(
 ) -> dict[str, Any]:
     """Train in place (or go on); return the record of this round."""
     parts = {name: data.part(name, "adapter-train") for name in TRAINING}
-    rows = [e for part in parts.values() for e in examples(part)]
+    rows = [e for part in parts.values() for e in ctc.examples(part)]
     rows = [e for e in rows for _ in range(REPETITIONS.get(e.group, 1))]
     rows, cut = ctc.targets(rows)
-    development = examples(data.part("synth-test", "development"))
+    development = ctc.examples(data.part("synth-test", "development"))
     print(f"{len(rows)} training utterances, {cut} texts cut to {ctc.CTC_STEPS} steps", flush=True)
 
     def check(step: int) -> dict[str, float]:

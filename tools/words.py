@@ -9,6 +9,7 @@ projector's linear layer is to give. The stages then train everything, as publis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import alphabet
 import ctc
@@ -26,12 +27,12 @@ from esrt_privacy.esrt.vocabulary import embedded
 RIDGE = 1e-3  # of the mean square of a wire dimension
 
 
-def token_places(text: str, language: str, tokenizer: object) -> list[tuple[int, float, float]]:
+def token_places(text: str, language: str, tokenizer: Any) -> list[tuple[int, float, float]]:
     """Tokens of `text` with the share of the spelled text, from and to, that each stands for.
 
     Spelling keeps the order and, nearly, the proportions of a text: lengths are shared out evenly.
     """
-    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)  # type: ignore[operator]
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     spans = []
     for token, (begin, end) in zip(found["input_ids"], found["offset_mapping"], strict=True):
         before = len(alphabet.spelled(text[:begin], language))
@@ -48,7 +49,7 @@ def aligned(
     examples: Sequence[ctc.Example],
     texts: Sequence[tuple[str, str]],
     frames_of: Callable[[str], Tensor],
-    tokenizer: object,
+    tokenizer: Any,
 ) -> tuple[Tensor, list[dict[int, float]]]:
     """Wire vectors (n, hidden) of queries in which something is said, and of each the tokens with their weights.
 

@@ -71,10 +71,19 @@ def batch_of(
     if rng is None:
         return torch.stack([f.to(device, torch.float32) for f in found]), None
     kept = [thinned(seconds(u), rng) for u in utterances]
+    return padded(found, kept, device)
+
+
+def padded(
+    frames: Sequence[Tensor],
+    kept: Sequence[tuple[np.ndarray, np.ndarray]],
+    device: torch.device | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The frames of each recording that `thinned` keeps, as one batch: float32 and bias as `batch_of` gives them."""
     longest = max(len(places) for places, _ in kept)
-    batch = torch.zeros(len(found), longest, found[0].shape[1], device=device)
-    bias = torch.full((len(found), 1, 1, longest), float("-inf"), device=device)
-    for n, (one, (places, added)) in enumerate(zip(found, kept, strict=True)):
+    batch = torch.zeros(len(frames), longest, frames[0].shape[1], device=device)
+    bias = torch.full((len(frames), 1, 1, longest), float("-inf"), device=device)
+    for n, (one, (places, added)) in enumerate(zip(frames, kept, strict=True)):
         batch[n, : len(places)] = one[torch.from_numpy(places).to(one.device)].to(batch)
         bias[n, 0, 0, : len(places)] = torch.from_numpy(added).to(device)
     return batch, bias
@@ -83,6 +92,13 @@ def batch_of(
 def thinned(length: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Places of the frames kept of a recording of `length` s, and what is added to their attention."""
     speech = min(int(length * FRAMES_A_SECOND) + MARGIN, ENCODER_FRAMES)
-    rest = np.arange(speech + int(rng.integers(STRIDE)), ENCODER_FRAMES, STRIDE)
-    bias = np.concatenate([np.zeros(speech), np.full(len(rest), math.log(STRIDE))])
-    return np.concatenate([np.arange(speech), rest]), bias.astype(np.float32)
+    return spread(speech, ENCODER_FRAMES, STRIDE, rng)
+
+
+def spread(
+    first: int, total: int, stride: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `first` places of `total` and every `stride`-th of the others, and what is added to the attention on each."""
+    rest = np.arange(first + int(rng.integers(stride)), total, stride)
+    added = np.concatenate([np.zeros(first), np.full(len(rest), math.log(stride))])
+    return np.concatenate([np.arange(first), rest]), added.astype(np.float32)
