@@ -107,7 +107,7 @@ def test_the_card_s_error_rate_on_the_demo_corpus_is_measured_again() -> None:
             batch = demo[start : start + 8]
             outputs = encoder(log_mel([u.waveform() for u in batch], 80))
             frames |= {u.fingerprint: f for u, f in zip(batch, outputs, strict=True)}
-    rows = train_reference.examples(Corpus("demo", tuple(demo)))
+    rows = ctc.examples(Corpus("demo", tuple(demo)))
     heard = ctc.transcribe(qformer, head, 80, [row.key for row in rows], frames.__getitem__)
     cer, swapped = ctc.error_rates(rows, heard)
     training = train_reference.read_training()
