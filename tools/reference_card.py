@@ -1,4 +1,4 @@
-"""The reference adapter's model card, written from training.json and the attackers' own records.
+"""The reference's model card, written from training.json and scores.json.
 
 python tools/reference_card.py
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import stage_card
 from train_reference import OUT, read_training
 
 NAMES = {
@@ -22,6 +23,7 @@ NAMES = {
 def main() -> None:
     training = read_training()
     curve_picture(training["rounds"][-1]["curve"], OUT / "curve.svg")
+    stage_card.curve_picture(training["stages"]["curve"], OUT / "stages.svg")
     (OUT / "CARD.md").write_text(card(training), encoding="utf-8")
 
 
@@ -38,20 +40,49 @@ def card(training: dict[str, Any]) -> str:
         f" | {100 * r['cer']:.1f}% | {100 * r['cer_swapped']:.1f}% |"
         for r in training["cer"]
     )
-    return f"""# The reference adapter, first version
+    stages = training["stages"]
+    chosen = stages["options"]
+    languages = ", ".join(
+        f"{name} {held['recordings']} recordings ({held['hours']:.1f} h)"
+        for name, held in stages["languages"].items()
+    )
+    return f"""# The reference
 
-A Q-Former (2 layers, hidden 768, cross-attention in each layer, 13.5 million parameters, float16) with two sets of
-queries, 80 (`reference`) and 40 (`reference-lite`), on the frozen encoder of Whisper-base. It is the architecture of
-ESRT (arXiv 2605.28642) at a size that a laptop trains and runs. It is **not** ESRT-4B: what is found on it is said of
-it alone.
+On the device the frozen encoder of Whisper-base and a Q-Former (2 layers, hidden 768, cross-attention in each layer,
+13.5 million parameters) with two sets of queries, 80 (`reference`) and 40 (`reference-lite`); in the cloud a linear
+projector and Gemma-3-270M with language tags and LoRA. All that was trained ships in float16; Whisper-base and
+Gemma-3-270M are fetched. It is the architecture of ESRT (arXiv 2605.28642) at a size that a laptop trains and runs. It
+is **not** ESRT-4B: what is found on it is said of it alone.
 
-This version is warmed up by CTC so that its tensor carries what was said. There is no language model behind it yet.
-Where its queries look was taught: query i of n reads the i-th part of the 30 s window (below). That makes it an easy
-system to attack; one trained without this guide may give away less, or give it away otherwise.
+The adapter was warmed up by CTC so that its tensor carries what was said, then trained through the paper's three
+stages. Where its queries look was taught: query i of n reads the i-th part of the 30 s window (below). That makes it an
+easy system to attack; one trained without this guide may give away less, or give it away otherwise.
 
-## Training
-CTC on characters through a throw-away head that expands the queries into 1280 steps (kept as
-`tools/reference_head.safetensors`, to measure with). AdamW, batches of {last["options"]["batch"]}, seed
+## The three stages
+AdamW, {stages["rows_a_step"]} rows a step, learning rate {chosen["learning_rate"]:g} after a linear warm-up of
+{chosen["warm_up"]} steps, falling by a cosine in each stage; seed {chosen["seed"]}; each step draws one of the two
+query sets; the first {100 * chosen["thin_padding"]:.0f}% of each stage read every frame of the speech and few of the
+padding; the softmax is over the {stages["softmax_tokens"]} tokens that occur. The projector begins with a least-squares fit of
+the adapter's output to the embeddings of the words that the CTC head reads there.
+
+{stage_card.stages_in_words(stages)}
+
+Speech: {languages}; translations are those of the phrasebook (`tools/phrasebook`: six languages, written by the
+project; no native speaker has read them). {" ".join(f"{line}." for line in stages["left_out"])}
+
+![loss of each task over the three stages](stages.svg)
+
+## What it recognises and translates
+Greedy, 80 queries, from the shipped weights, on voices that nothing here was trained on. Intervals over voices.
+Swapped: the answers to other recordings. Nearest: what one would score who said the training sentence that is nearest
+to what was said, or its translation. Rerun by `python tools/reference_scores.py`. LibriSpeech is held against
+Whisper-base's transcripts.
+
+{stage_card.scores_table(OUT / "scores.json")}
+
+## The warm-up
+CTC on characters through a throw-away head that expands the queries into 1280 steps.
+AdamW, batches of {last["options"]["batch"]}, seed
 {last["options"]["seed"]}; most steps see the frames of the speech and every sixteenth of the padding.
 
 Three things come one after the other. Two linear maps learn by CTC to read letters from averaged encoder frames; they
@@ -78,16 +109,18 @@ Nothing of VoxLingua, VCTK or the demo corpus.
 ![loss and development CER of the last round](curve.svg)
 
 ## What the tensor carries
-CER of greedy CTC from the shipped weights, all 1500 frames, wire tensor rounded to bfloat16. Swapped: the transcript of
+CER of greedy CTC by a head that was trained for {training["head_steps"]} steps on the finished adapter, which stayed
+as it is; shipped weights, all 1500 frames, wire tensor rounded to bfloat16. Swapped: the transcript of
 the next utterance's tensor, the floor. Japanese is spelled in Latin letters. Rerun by
-`python tools/train_reference.py --only table`.
+`python tools/train_reference.py --only table`; the head is `tools/reference_head.safetensors`.
 
 | speech | language | queries | utterances | speakers | CER | swapped |
 |---|---|---|---|---|---|---|
 {rows}
 
 ## Terms
-Apache-2.0, as the package; the data's notices are in `NOTICE`.
+Adapter and projector: Apache-2.0, as the package. LoRA and tag rows are derived from Gemma: they are provided under and
+subject to the Gemma Terms of Use (ai.google.dev/gemma/terms). The data's notices are in `NOTICE`.
 """
 
 

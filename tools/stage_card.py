@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +24,69 @@ HEAD = """| speech | direction | measure | value (95% interval) | swapped | near
 |---|---|---|---|---|---|---|---|"""
 
 
-def curve_picture(metrics: Path, path: Path) -> None:
-    """Loss of each task over the steps of each stage, smoothed."""
+def record_of(training: dict[str, Any], metrics: Path) -> dict[str, Any]:
+    """What the package keeps of a run: options, what was trained on what, curves (means of SMOOTHED steps)."""
+    kept = ("options", "rows_a_step", "softmax_tokens", "languages", "left_out", "stages")
+    return {name: training[name] for name in kept} | {"curve": _smoothed(metrics)}
+
+
+def _smoothed(metrics: Path) -> list[dict[str, Any]]:
+    rows: dict[tuple[int, str], list[tuple[int, float]]] = defaultdict(list)
+    with open(metrics, encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            key = (int(row["stage"]), row["task"])
+            rows[key].append((int(row["step"]), float(row["loss"])))
+    points = []
+    for (stage, task), pairs in sorted(rows.items()):
+        for start in range(0, len(pairs), SMOOTHED):
+            steps, losses = zip(*pairs[start : start + SMOOTHED], strict=True)
+            mean = round(float(np.mean(losses)), 4)
+            points.append({"stage": stage, "task": task, "step": steps[-1], "loss": mean})
+    return points
+
+
+def curve_picture(curve: Sequence[dict[str, Any]], path: Path) -> None:
+    """Loss of each task over the steps of each stage."""
     import matplotlib
 
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "esrt-privacy"
     from matplotlib import pyplot
 
-    rows: dict[int, dict[str, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
-    with open(metrics, encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            rows[int(row["stage"])][row["task"]].append((int(row["step"]), float(row["loss"])))
+    stages = sorted({row["stage"] for row in curve})
     figure, panels = pyplot.subplots(
-        1, len(rows), figsize=(3.4 * len(rows), 3.2), layout="constrained", sharey=True
+        1, len(stages), figsize=(3.4 * len(stages), 3.2), layout="constrained", sharey=True
     )
     styles = {"asr": "-", "smt": ":", "srt": "--"}
-    for panel, (stage, tasks) in zip(np.atleast_1d(panels), sorted(rows.items()), strict=True):
-        for task, points in sorted(tasks.items()):
-            steps, losses = map(np.array, zip(*points, strict=True))
-            width = min(SMOOTHED, len(losses))
-            smooth = np.convolve(losses, np.ones(width) / width, "valid")
-            panel.plot(steps[width - 1 :], smooth, styles[task], label=task.upper())
+    for panel, stage in zip(np.atleast_1d(panels), stages, strict=True):
+        for task in sorted({row["task"] for row in curve if row["stage"] == stage}):
+            points = [r for r in curve if (r["stage"], r["task"]) == (stage, task)]
+            steps, losses = [r["step"] for r in points], [r["loss"] for r in points]
+            panel.plot(steps, losses, styles[task], label=task.upper())
         panel.set(title=f"stage {'I' * stage}", xlabel="steps", yscale="log")
         panel.grid(alpha=0.3)
         panel.legend(frameon=False)
     np.atleast_1d(panels)[0].set_ylabel("loss, a token")
     figure.savefig(path, metadata={"Date": None})
+
+
+def stages_in_words(record: dict[str, Any]) -> str:
+    """One line a stage: steps, tasks and their weights, what was trained, the loss at its end, minutes."""
+    lines = []
+    for stage in record["stages"]:
+        tasks = ", ".join(
+            f"{name.upper()} {task['weight']:g} (loss at the end {task['loss_of_last_steps']:.2f})"
+            for name, task in stage["tasks"].items()
+        )
+        trained = ", ".join(
+            f"{name} {count / 1e6:.3g} M" for name, count in stage["trained"].items()
+        )
+        minutes = stage["seconds"] / 60
+        lines.append(
+            f"- Stage {'I' * stage['stage']}: {stage['steps']} steps of {record['rows_a_step']} rows, {tasks};"
+            f" trained: {trained}; {minutes:.0f} minutes on two cores."
+        )
+    return "\n".join(lines)
 
 
 def scores_table(path: Path) -> str:
