@@ -62,8 +62,8 @@ easy system to attack; one trained without this guide may give away less, or giv
 AdamW, {stages["rows_a_step"]} rows a step, learning rate {chosen["learning_rate"]:g} after a linear warm-up of
 {chosen["warm_up"]} steps, falling by a cosine in each stage; seed {chosen["seed"]}; each step draws one of the two
 query sets; the first {100 * chosen["thin_padding"]:.0f}% of each stage read every frame of the speech and few of the
-padding; the softmax is over the {stages["softmax_tokens"]} tokens that occur. The projector begins with a least-squares fit of
-the adapter's output to the embeddings of the words that the CTC head reads there.
+padding; the softmax is over the {stages["softmax_tokens"]} tokens that occur. The projector begins with a least-squares
+fit of the adapter's output to the embeddings of the words that the CTC head reads there.
 
 {stage_card.stages_in_words(stages)}
 
