@@ -1,24 +1,61 @@
-"""Speaker verification: how well scores tell same-speaker trials from different-speaker trials."""
+"""Speaker verification: how well scores tell same-speaker trials from different-speaker trials.
+
+Intervals over speakers of these figures: `trial_bootstrap`. What the scores disclose in bits, and
+how far they link: `linkability`.
+"""
 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.optimize import isotonic_regression
-from scipy.special import expit, logit
+from numpy.typing import ArrayLike
+from scipy.special import ndtri, xlogy
 
-from esrt_privacy.measures.intervals import (
-    Estimate,
-    exact_binomial,
-    expanded_level,
-    jackknife_error,
+from esrt_privacy.measures.roc import (
+    Floats,
+    error_rates,
+    hull,
+    hull_eer,
+    masses,
+    scores_and_weights,
+)
+from esrt_privacy.measures.trial_bootstrap import (
+    eer_difference_speaker_bootstrap,
+    eer_speaker_bootstrap,
 )
 
-Floats = NDArray[np.float64]
+__all__ = [
+    "DetCurve",
+    "Rate",
+    "cllr",
+    "det_curve",
+    "eer",
+    "eer_difference_speaker_bootstrap",
+    "eer_speaker_bootstrap",
+    "hull_min_cllr",
+    "mass_tpr",
+    "min_cllr",
+    "tpr_at_fpr",
+]
 
-# With two speakers, leaving one out leaves no non-target trial.
-FEWEST_SPEAKERS = 3
+# A false-alarm rate f needs 10/f non-target trials: with fewer, under ten of them decide it.
+NONTARGETS_AT_A_RATE = 10
+
+
+class Rate(NamedTuple):
+    """A share, or nan and the reason why it cannot be told."""
+
+    value: float
+    reason: str = ""
+
+
+class DetCurve(NamedTuple):
+    """Points of a detection error trade-off curve, in ascending order of threshold."""
+
+    thresholds: Floats  # (points,) a trial is accepted whose score is at least this
+    false_alarm: Floats  # (points,) shares in (0, 1)
+    miss: Floats
+    false_alarm_probit: Floats  # the same on the curve's axes
+    miss_probit: Floats
 
 
 def eer(
@@ -38,178 +75,145 @@ def eer(
     Returns a share in [0, 0.5], or nan when either side has no weight. The hull contains "accept
     all" and "reject all", hence the cap: scores that rank the wrong way round give 0.5, not more.
     The hull also fits the trials at hand, so a few dozen of them give somewhat less than 0.5 even
-    where scores know nothing; `eer_speaker_bootstrap` corrects its interval for that.
+    where scores know nothing; `trial_bootstrap.eer_speaker_bootstrap` corrects its interval for it.
 
     Raises ValueError when scores and weights differ in length or a weight is negative.
 
-    Source: Bruemmer & de Villiers, "The BOSARIS Toolkit" (2011), arXiv:1304.2865 (ROCCH-EER); the
-    hull by pool-adjacent-violators: Fawcett & Niculescu-Mizil, "PAV and the ROC convex hull",
-    Machine Learning 68 (2007), doi:10.1007/s10994-007-5011-0.
+    Source: Bruemmer & de Villiers, "The BOSARIS Toolkit" (2011), arXiv:1304.2865 (ROCCH-EER).
     """
-    target_scores, target_mass = _scores_and_weights(target, target_weights)
-    nontarget_scores, nontarget_mass = _scores_and_weights(nontarget, nontarget_weights)
-    scores = np.concatenate([target_scores, nontarget_scores])
-    order = np.argsort(scores, kind="stable")
-    return _hull_eer(
-        _run_starts(scores[order]),
-        np.concatenate([target_mass, np.zeros_like(nontarget_mass)])[order],
-        np.concatenate([np.zeros_like(target_mass), nontarget_mass])[order],
-    )
+    found = masses(target, nontarget, target_weights, nontarget_weights)
+    return hull_eer(found.targets, found.nontargets)
 
 
-def eer_speaker_bootstrap(
-    scores: ArrayLike,
-    is_target: ArrayLike,
-    enrol_speaker: ArrayLike,
-    test_speaker: ArrayLike,
-    rng: np.random.Generator,
-    draws: int = 1000,
-    level: float = 0.95,
-) -> Estimate:
-    """EER of a trial list with an interval over speakers (two-way bootstrap).
+def cllr(
+    target: ArrayLike,
+    nontarget: ArrayLike,
+    target_weights: ArrayLike | None = None,
+    nontarget_weights: ArrayLike | None = None,
+) -> float:
+    """Cost of log-likelihood ratios, in bits: 1 is what an attacker pays who says 0 to all trials.
 
-    A draw takes speakers with replacement; speaker i drawn c_i times gives target trials of i the
-    weight c_i and non-target trials between i and j the weight c_i · c_j. The scores are sorted
-    once for all draws.
+    (mean of log2(1 + exp(-s)) over targets + mean of log2(1 + exp(s)) over non-targets) / 2, the
+    scores s being natural-log likelihood ratios. Arguments and errors as `eer`; may exceed 1, and
+    is infinite when a ratio is infinitely wrong.
 
-    Args:
-        scores, is_target, enrol_speaker, test_speaker: (trials,); is_target holds booleans. Trials
-            whose score is nan are left out and `method` says how many.
-
-    Returns an Estimate with n = speakers, the value being `eer` of all trials. The interval is the
-    hull of value ± t(speakers - 1) · delete-one-speaker jackknife standard error (upwards also on
-    the logit scale, since few errors are skewed) and of the bootstrap's percentiles at t-expanded
-    levels, as they are and reflected about the value. The upper end is raised by the bootstrap's
-    own bias: the hull fits the trials it is given, so the EER of few speakers is too low, and
-    chance would otherwise look like a leak. All is kept within [0, 0.5]. Where all speakers are
-    alike (told apart without error), the exact binomial interval with one trial a speaker. Fewer
-    than 3 speakers give no interval (low and high nan).
-
-    Raises ValueError when the arrays differ in length, or a target trial joins two speakers.
-
-    Source: Poh, Martin & Bengio, "Performance Generalization in Biometric Authentication Using
-    Joint User-Specific and Sample Bootstraps", IEEE TPAMI 29 (2007), doi:10.1109/TPAMI.2007.55;
-    weights of pairs: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007),
-    doi:10.1214/07-AOAS122.
+    Source: Bruemmer & du Preez, "Application-independent evaluation of speaker detection",
+    Computer Speech & Language 20 (2006), doi:10.1016/j.csl.2005.08.001.
     """
-    trials = _trials(scores, is_target, enrol_speaker, test_speaker)
-    note = f"; {trials.left_out} trials without a score left out" if trials.left_out else ""
-    everyone = np.ones(trials.speakers)
-    value = _drawn_eer(trials, everyone)
-    undefined = float("nan")
-    if np.isnan(value):
-        reason = "undefined: no target or no non-target trial"
-        return Estimate(value, undefined, undefined, trials.speakers, reason + note)
-    if trials.speakers < FEWEST_SPEAKERS:
-        reason = f"undefined: {trials.speakers} speakers, at least {FEWEST_SPEAKERS} are needed"
-        return Estimate(value, undefined, undefined, trials.speakers, reason + note)
-
-    speakers = trials.speakers
-    left_out_each = everyone - np.eye(speakers)
-    jackknife = np.array([_drawn_eer(trials, counts) for counts in left_out_each])
-    jackknife = jackknife[np.isfinite(jackknife)]
-    drawn = rng.multinomial(speakers, np.full(speakers, 1 / speakers), size=draws)
-    resampled = np.array([_drawn_eer(trials, counts) for counts in drawn])
-    resampled = resampled[np.isfinite(resampled)]
-    error = jackknife_error(jackknife, value) if len(jackknife) > 1 else 0.0
-    if error == 0.0 or not len(resampled):
-        low, high = exact_binomial(value, speakers, level)
-        method = f"exact binomial, one trial for each of {speakers} like speakers"
-        return Estimate(value, low, min(high, 0.5), speakers, method + note)
-
-    t = float(stats.t.ppf((1 + level) / 2, speakers - 1)) * error
-    tail = expanded_level(level, speakers)
-    lower, upper = np.quantile(resampled, [tail, 1 - tail])
-    optimism = max(0.0, value - float(resampled.mean()))
-    skewed = float(expit(logit(value) + t / (value * (1 - value))))
-    low = max(0.0, float(min(value - t, lower, 2 * value - upper)))
-    high = min(0.5, optimism + float(max(value + t, upper, 2 * value - lower, skewed)))
-    method = f"two-way bootstrap and jackknife t over {speakers} speakers"
-    return Estimate(value, low, high, speakers, method + note)
-
-
-class _Trials(NamedTuple):
-    """A trial list in ascending order of score, speakers as numbers."""
-
-    starts: NDArray[np.intp]  # (distinct scores,) where each run of equal scores begins
-    is_target: NDArray[np.bool_]  # (trials,)
-    enrol: NDArray[np.intp]  # (trials,)
-    test: NDArray[np.intp]  # (trials,)
-    speakers: int
-    left_out: int
-
-
-def _trials(
-    scores: ArrayLike, is_target: ArrayLike, enrol_speaker: ArrayLike, test_speaker: ArrayLike
-) -> _Trials:
-    values = np.asarray(scores, dtype=np.float64)
-    labels = np.asarray(is_target, dtype=bool)
-    enrol, test = np.asarray(enrol_speaker), np.asarray(test_speaker)
-    if not len(values) == len(labels) == len(enrol) == len(test):
-        raise ValueError("scores, is_target, enrol_speaker and test_speaker differ in length")
-    if (labels & (enrol != test)).any():
-        raise ValueError("a target trial joins two different speakers")
-    order = np.argsort(values, kind="stable")
-    order = order[: len(order) - int(np.isnan(values).sum())]  # nan sorts last
-    speakers, index = np.unique(np.concatenate([enrol[order], test[order]]), return_inverse=True)
-    return _Trials(
-        _run_starts(values[order]),
-        labels[order],
-        index[: len(order)],
-        index[len(order) :],
-        len(speakers),
-        len(values) - len(order),
-    )
-
-
-def _drawn_eer(trials: _Trials, counts: ArrayLike) -> float:
-    """EER when speaker i counts counts[i] times."""
-    weights = np.asarray(counts, dtype=np.float64)
-    single = weights[trials.enrol]
-    return _hull_eer(
-        trials.starts,
-        np.where(trials.is_target, single, 0.0),
-        np.where(trials.is_target, 0.0, single * weights[trials.test]),
-    )
-
-
-def _scores_and_weights(scores: ArrayLike, weights: ArrayLike | None) -> tuple[Floats, Floats]:
-    values = np.asarray(scores, dtype=np.float64).ravel()
-    given = np.ones_like(values) if weights is None else weights
-    mass = np.asarray(given, dtype=np.float64).ravel()
-    if len(mass) != len(values):
-        raise ValueError(f"{len(values)} scores but {len(mass)} weights")
-    if (mass < 0).any():
-        raise ValueError("a weight is negative")
-    kept = ~np.isnan(values)
-    return values[kept], mass[kept]
-
-
-def _run_starts(ascending: Floats) -> NDArray[np.intp]:
-    return np.flatnonzero(np.r_[True, ascending[1:] != ascending[:-1]][: len(ascending)])
-
-
-def _hull_eer(starts: NDArray[np.intp], target_mass: Floats, nontarget_mass: Floats) -> float:
-    """EER from per-trial masses in ascending order of score; starts: see `_Trials`."""
-    if not target_mass.sum() > 0 or not nontarget_mass.sum() > 0:
+    target_scores, target_mass = scores_and_weights(target, target_weights)
+    nontarget_scores, nontarget_mass = scores_and_weights(nontarget, nontarget_weights)
+    if not (target_mass.sum() > 0 and nontarget_mass.sum() > 0):
         return float("nan")
-    # Equal scores cannot be told apart by any threshold, so they move as one.
-    targets = np.add.reduceat(target_mass, starts)
-    nontargets = np.add.reduceat(nontarget_mass, starts)
-    mass = targets + nontargets
-    present = mass > 0
-    targets, nontargets, mass = targets[present], nontargets[present], mass[present]
-    # The blocks of the isotonic fit of "is target" on score are the edges of the ROC's hull.
-    blocks = isotonic_regression(targets / mass, weights=mass).blocks[:-1].astype(np.intp)
-    missed = np.add.reduceat(targets, blocks).cumsum()
-    rejected = np.add.reduceat(nontargets, blocks).cumsum()
-    miss = np.r_[0.0, missed / missed[-1]]
-    false_alarm = np.r_[1.0, 1.0 - rejected / rejected[-1]]
-    # The gap rises from -1 to 1 with the threshold; the edge where it turns positive holds the EER.
-    gap = miss - false_alarm
-    after = int(np.searchsorted(gap, 0.0))
-    if gap[after] == 0.0:
-        return float(miss[after])
-    before = after - 1
-    share = -gap[before] / (gap[after] - gap[before])
-    return float(miss[before] + share * (miss[after] - miss[before]))
+    held_t, held_n = target_mass > 0, nontarget_mass > 0
+    missed = np.average(np.logaddexp(0, -target_scores[held_t]), weights=target_mass[held_t])
+    alarmed = np.average(np.logaddexp(0, nontarget_scores[held_n]), weights=nontarget_mass[held_n])
+    return float((missed + alarmed) / (2 * np.log(2)))
+
+
+def min_cllr(
+    target: ArrayLike,
+    nontarget: ArrayLike,
+    target_weights: ArrayLike | None = None,
+    nontarget_weights: ArrayLike | None = None,
+) -> float:
+    """Cllr after the best monotone calibration of the scores (pool adjacent violators), in [0, 1].
+
+    1 - minCllr is what the order of the scores tells, whatever their scale. Like `eer` it fits the
+    trials at hand, so few of them give less than 1 where scores know nothing. Arguments and errors
+    as `eer`; nan when either side has no weight.
+
+    Source: Bruemmer & du Preez (2006), doi:10.1016/j.csl.2005.08.001.
+    """
+    found = masses(target, nontarget, target_weights, nontarget_weights)
+    return hull_min_cllr(found.targets, found.nontargets)
+
+
+def hull_min_cllr(targets: Floats, nontargets: Floats) -> float:
+    """minCllr of masses in ascending order of score.
+
+    The calibrated ratio of a hull edge is a / b, its shares of targets and non-targets, so that
+    the cost is the sum over edges of ((a + b)·log2(a + b) - a·log2 a - b·log2 b) / 2.
+    """
+    edges = hull(targets, nontargets)
+    if edges is None:
+        return float("nan")
+    a, b = edges
+    bits = (xlogy(a + b, a + b) - xlogy(a, a) - xlogy(b, b)).sum() / np.log(2)
+    return float(np.clip(bits / 2, 0.0, 1.0))
+
+
+def tpr_at_fpr(
+    target: ArrayLike,
+    nontarget: ArrayLike,
+    rate: float,
+    target_weights: ArrayLike | None = None,
+    nontarget_weights: ArrayLike | None = None,
+) -> Rate:
+    """Share of targets accepted where at most `rate` of the non-targets are (0.01, 0.001 ...).
+
+    What an attacker gets who may not cry wolf; an average such as the EER hides it. The threshold
+    is one of the scores: nothing is interpolated, so the share is reached, not promised. With a
+    weight of less than 10 / rate non-targets the value is nan and `reason` says so. Arguments and
+    errors as `eer`, and ValueError when rate is not in (0, 1).
+
+    Source: Carlini et al., "Membership Inference Attacks From First Principles", IEEE S&P 2022,
+    doi:10.1109/SP46214.2022.9833649.
+    """
+    if not 0 < rate < 1:
+        raise ValueError(f"{rate} is no false-alarm rate in (0, 1)")
+    found = masses(target, nontarget, target_weights, nontarget_weights)
+    return mass_tpr(found.targets, found.nontargets, rate)
+
+
+def mass_tpr(targets: Floats, nontargets: Floats, rate: float) -> Rate:
+    """`tpr_at_fpr` of masses in ascending order of score."""
+    if not targets.sum() > 0:
+        return Rate(float("nan"), "no target trial")
+    held = nontargets.sum()
+    needed = NONTARGETS_AT_A_RATE / rate
+    # 10 / 0.001 is a hair above 10000 in floating point.
+    if held < needed * (1 - 1e-9):
+        return Rate(float("nan"), f"{held:g} non-target trials, {needed:g} are needed")
+    miss, false_alarm = error_rates(targets, nontargets)
+    allowed = np.flatnonzero(false_alarm <= rate * (1 + 1e-9))
+    return Rate(float(1 - miss[allowed[0]]))
+
+
+def det_curve(
+    target: ArrayLike,
+    nontarget: ArrayLike,
+    target_weights: ArrayLike | None = None,
+    nontarget_weights: ArrayLike | None = None,
+    points: int = 500,
+) -> DetCurve:
+    """Miss against false-alarm rate on probit axes, at most `points` of them.
+
+    Points where either rate is 0 or 1 lie infinitely far out on these axes and are left out, so
+    that a perfect attack has no point at all. Of more than `points`, those nearest to equal steps
+    along the curve stay, its ends among them. Arguments and errors as `eer`, and ValueError when
+    points is less than 2.
+
+    Source: Martin et al., "The DET curve in assessment of detection task performance",
+    Eurospeech 1997, doi:10.21437/Eurospeech.1997-504.
+    """
+    if points < 2:
+        raise ValueError(f"a curve of {points} points")
+    found = masses(target, nontarget, target_weights, nontarget_weights)
+    if not (found.targets.sum() > 0 and found.nontargets.sum() > 0):
+        nothing = np.empty(0)
+        return DetCurve(nothing, nothing, nothing, nothing, nothing)
+    miss, false_alarm = error_rates(found.targets, found.nontargets)
+    inside = (miss > 0) & (miss < 1) & (false_alarm > 0) & (false_alarm < 1)
+    # miss[k] is the rate when scores[k] is the lowest that is accepted; the last accepts nothing.
+    thresholds = np.r_[found.scores, np.inf][inside]
+    miss, false_alarm = miss[inside], false_alarm[inside]
+    x, y = ndtri(false_alarm), ndtri(miss)
+    along = y - x  # rises with the threshold
+    if len(along) > points:
+        steps = np.linspace(along[0], along[-1], points)
+        kept = np.unique(np.r_[np.searchsorted(along, steps), len(along) - 1])
+        kept = kept[kept < len(along)][-points:]
+        kept[0] = 0
+        thresholds, miss, false_alarm = thresholds[kept], miss[kept], false_alarm[kept]
+        x, y = x[kept], y[kept]
+    return DetCurve(thresholds, false_alarm, miss, x, y)

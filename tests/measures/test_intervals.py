@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from esrt_privacy.measures.intervals import (
+    bounded_ends,
     exact_binomial,
     expanded_level,
     jackknife_error,
@@ -44,6 +45,19 @@ def test_exact_binomial_of_no_success_is_known():
 def test_jackknife_error_of_a_plain_mean_is_its_standard_error():
     # Values 1, 2, 6 have mean 3, deviation sqrt(7), standard error sqrt(7/3).
     assert jackknife_error(np.array([4.0, 3.5, 1.5]), 3.0) == pytest.approx(math.sqrt(7 / 3))
+
+
+def test_ends_on_a_scale_that_suits_the_bounds_are_known():
+    # Share 1/2, margin 0.1: sin²(pi/4 ± 0.1) = 1/2 ± sin(0.2)/2.
+    assert bounded_ends(0.5, 0.1, (0, 1), 10) == pytest.approx([0.4007, 0.5993], abs=1e-4)
+    # The same share of (-1, 1): twice as wide about 0.
+    assert bounded_ends(0.0, 0.2, (-1, 1), 10) == pytest.approx([-0.1987, 0.1987], abs=1e-4)
+    # Never beyond the bounds.
+    assert bounded_ends(0.9, 0.5, (0, 1), 10)[1] == pytest.approx(1.0)
+    # 2·exp(±1/2)
+    assert bounded_ends(2.0, 1.0, (0, np.inf), 5) == pytest.approx([1.2131, 3.2974], abs=1e-4)
+    assert bounded_ends(2.0, 1.0, (0, np.inf), 4) == []
+    assert bounded_ends(2.0, 1.0, None, 10) == bounded_ends(1.0, 1.0, (0, 1), 10) == []
 
 
 def test_expanded_level_tends_to_the_plain_tail():
