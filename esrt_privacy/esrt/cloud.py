@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,22 +20,17 @@ from esrt_privacy.esrt.vocabulary import base_model, context_of, embedded, speci
 if TYPE_CHECKING:
     from esrt_privacy.esrt.language_tags import Tags
 
-__all__ = ["Answer", "Cloud", "parse_answer"]
+__all__ = ["Answer", "AnsweringCloud", "Cloud", "parse_answer"]
 
 
-class Cloud:
-    """Projector and LLM. A recording's prefix is computed once for all languages that it goes into.
+class AnsweringCloud(ABC):
+    """Which tokens an LLM is given for which languages, and what its text means; not how the text comes about."""
 
-    The models are switched to evaluation. An LLM with its adapters merged in decodes faster.
-    """
-
-    def __init__(self, projector: Projector, llm: Any, tokenizer: Any, tags: Tags) -> None:
+    def __init__(self, projector: Projector, tags: Tags, context: int | None) -> None:
+        """`context`: positions that the LLM reads at most, where it is known."""
         self.projector = projector.eval()
-        self.llm = llm.eval()
-        self.tokenizer = tokenizer
         self.tags = tags
-        self._bos = special_id(tokenizer, "bos")
-        self._eos = special_id(tokenizer, "eos")
+        self._context = context
 
     def translate(
         self,
@@ -86,7 +82,7 @@ class Cloud:
         texts = self._continuations(wire, [], first, beam, most_tokens, on_text)
         return [parse_answer(text, source, None, ended) for text, ended in texts]
 
-    @torch.inference_mode()
+    @abstractmethod
     def _continuations(
         self,
         wire: Tensor,
@@ -100,6 +96,43 @@ class Cloud:
 
         Ordered by recording, then by token of `each`.
         """
+
+    def _require_fit(self, wire: Tensor, tokens: int, beam: int, most_tokens: int) -> None:
+        width = self.projector.width
+        fits = wire.ndim == 3 and wire.shape[-1] == width
+        require_request(wire, fits, f"(recordings, queries, {width})", beam, most_tokens)
+        context = self._context
+        room = None if context is None else context - wire.shape[1] - tokens
+        if room is not None and most_tokens > room:
+            raise ModelError(
+                f"{wire.shape[1]} audio vectors and {most_tokens} new tokens are longer than the"
+                f" {context} positions that the LLM reads: ask for at most {max(room, 0)} tokens"
+            )
+
+
+class Cloud(AnsweringCloud):
+    """Projector and LLM. A recording's prefix is computed once for all languages that it goes into.
+
+    The models are switched to evaluation. An LLM with its adapters merged in decodes faster.
+    """
+
+    def __init__(self, projector: Projector, llm: Any, tokenizer: Any, tags: Tags) -> None:
+        super().__init__(projector, tags, context_of(llm))
+        self.llm = llm.eval()
+        self.tokenizer = tokenizer
+        self._bos = special_id(tokenizer, "bos")
+        self._eos = special_id(tokenizer, "eos")
+
+    @torch.inference_mode()
+    def _continuations(
+        self,
+        wire: Tensor,
+        shared: list[int],
+        each: list[int],
+        beam: int,
+        most_tokens: int,
+        on_text: Listener | None = None,
+    ) -> list[tuple[str, bool]]:
         self._require_fit(wire, 2 + len(shared), beam, most_tokens)
         doing = f"on {len(wire)} recordings into {len(each)} languages with beam {beam}"
         remedy = "give fewer recordings or languages at a time, or a smaller beam"
@@ -159,18 +192,6 @@ class Cloud:
         ended = self._eos in ids
         kept = ids[: ids.index(self._eos)] if ended else ids
         return self.tokenizer.decode(kept, skip_special_tokens=False), ended
-
-    def _require_fit(self, wire: Tensor, tokens: int, beam: int, most_tokens: int) -> None:
-        width = self.projector.width
-        fits = wire.ndim == 3 and wire.shape[-1] == width
-        require_request(wire, fits, f"(recordings, queries, {width})", beam, most_tokens)
-        context = context_of(self.llm)
-        room = None if context is None else context - wire.shape[1] - tokens
-        if room is not None and most_tokens > room:
-            raise ModelError(
-                f"{wire.shape[1]} audio vectors and {most_tokens} new tokens are longer than the"
-                f" {context} positions that the LLM reads: ask for at most {max(room, 0)} tokens"
-            )
 
 
 def require_request(wire: Tensor, fits: bool, shape: str, beam: int, most_tokens: int) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import grpc
 
 RECONNECT_MS = (100, 1000)  # first and longest pause between attempts to connect
+CONNECT_MS = 10_000  # for one attempt, which takes three round trips or four, however slow the line
 
 _NEVER_REACHED = ("failed to connect", "dns resolution", "name resolution", "no address")
 _NOBODY_THERE = ("refused", "resolution", "unreachable", "timed out", "no address", "no route")
@@ -49,7 +50,7 @@ def open_channel(address: Address, options: ClientOptions) -> grpc.Channel:
         ("grpc.compression_enabled_algorithms_bitset", NO_COMPRESSION),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", first),
-        ("grpc.min_reconnect_backoff_ms", first),
+        ("grpc.min_reconnect_backoff_ms", CONNECT_MS),  # bounds an attempt, whatever its name
         ("grpc.max_reconnect_backoff_ms", longest),
         ("grpc.service_config_disable_resolution", 1),
         ("grpc.http2.bdp_probe", 0),  # answers are short; a probe costs more than it finds
@@ -107,8 +108,8 @@ def _unavailable(details: str, tls: bool, options: ClientOptions) -> str:
         or "peer name" in lower
     ):
         return (
-            "its certificate is not one of an authority that is trusted here, or not one for this name;"
-            " give --certs FOLDER with the cloud's ca.pem"
+            "its certificate is not one of an authority that is trusted here, has expired, or is not one for this"
+            " name; give --certs FOLDER with the cloud's ca.pem"
         )
     if tls and ("ssl" in lower or "handshake" in lower):
         return f"no TLS connection; is the cloud serving plaintext, or another CA? ({details})"

@@ -112,6 +112,24 @@ class RemoteCloud:
         asked = Request(require_language(source), (), beam, most_tokens)
         return [row[None] for row in self._answers(wire, asked, on_text)]
 
+    def translate_encoded(
+        self,
+        data: bytes,
+        source: str,
+        targets: Sequence[str],
+        beam: int = 1,
+        most_tokens: int = 160,
+    ) -> dict[str, Answer]:
+        """As `translate`, of one recording whose tensor is bytes already (`encode_tensor`)."""
+        from esrt_privacy.esrt.language_tags import require_language
+
+        languages = tuple(dict.fromkeys(map(require_language, targets)))
+        asked = Request(require_language(source), languages, beam, most_tokens)
+        if not languages:
+            return {}
+        row = self._answered(data, asked, _Told(0, None), threading.Event())
+        return {language: row[n] for n, language in enumerate(languages)}
+
     def _answers(
         self, wire: Tensor, asked: Request, on_text: Listener | None
     ) -> list[dict[int | None, Answer]]:
@@ -121,7 +139,7 @@ class RemoteCloud:
         stop = threading.Event()
         with ThreadPoolExecutor(min(len(wire), self._options.calls), "wire-client") as pool:
             futures = [
-                pool.submit(self._answered, tensor, asked, _Told(number, on_text), stop)
+                pool.submit(self._encoded_and_answered, tensor, asked, _Told(number, on_text), stop)
                 for number, tensor in enumerate(wire)
             ]
             try:
@@ -136,11 +154,15 @@ class RemoteCloud:
                     call.cancel()
                 raise
 
-    def _answered(
+    def _encoded_and_answered(
         self, tensor: Tensor, asked: Request, told: _Told, stop: threading.Event
     ) -> dict[int | None, Answer]:
+        return self._answered(encode_tensor(tensor, self._options.dtype), asked, told, stop)
+
+    def _answered(
+        self, data: bytes, asked: Request, told: _Told, stop: threading.Event
+    ) -> dict[int | None, Answer]:
         """One recording: by identifier where that may do, and again while there is hope and time."""
-        data = encode_tensor(tensor, self._options.dtype)
         identifier = identifier_of(data, self._secret) if self._options.keep else None
         by_name = identifier is not None and (self._options.ask_first or self._is_sent(identifier))
         attempts = _Attempts(self._options.seconds, self._options.patience)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from esrt_privacy.errors import shown
 from esrt_privacy.wire.address import Address
@@ -19,6 +20,22 @@ READ_BYTES = 64 << 10  # at a time; a side that reads slowly makes the other wai
 MOST_CONNECTIONS = 256  # at a time: what is held of each is a few times READ_BYTES
 CONNECT_SECONDS = 10.0
 MOST_LINES = 100  # that are said of what could not be carried
+
+
+class Log(Protocol):
+    """What hears of every byte of one connection, in the order in which it passes. Any method may raise OSError."""
+
+    def data(self, up: bool, data: bytes) -> None:
+        """Bytes of one side, before they are passed on."""
+        ...
+
+    def end(self, up: bool, whole: bool) -> None:
+        """One side has sent its last byte, or the connection is cut off."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,7 @@ class Proxy:
 
     options: ProxyOptions
     say: Callable[[str], None] = lambda line: None
+    open_log: Callable[[Path, str, str], Log] = LogWriter  # (its path, edge's address, cloud's)
     failure: OSError | None = None  # of a log that could not be written
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     connections: int = 0  # that were recorded
@@ -108,7 +126,7 @@ class Proxy:
         log = None
         try:
             peer = back.get_extra_info("peername") or ("?", 0)
-            log = LogWriter(self._path(), str(Address(peer[0], peer[1])), str(to))
+            log = self.open_log(self._path(), str(Address(peer[0], peer[1])), str(to))
             self.connections += 1
             await self._both_ways(log, near, out, far, back)
         finally:
@@ -118,7 +136,7 @@ class Proxy:
 
     async def _both_ways(
         self,
-        log: LogWriter,
+        log: Log,
         near: asyncio.StreamReader,
         out: asyncio.StreamWriter,
         far: asyncio.StreamReader,
@@ -200,7 +218,7 @@ class _CutError(Exception):
 
 
 async def _one_way(
-    log: LogWriter, up: bool, source: asyncio.StreamReader, sink: asyncio.StreamWriter
+    log: Log, up: bool, source: asyncio.StreamReader, sink: asyncio.StreamWriter
 ) -> None:
     """Until the source ends. Raises _CutError for a broken connection, OSError for a log that cannot be written."""
     while True:

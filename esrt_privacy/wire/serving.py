@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esrt_privacy.wire.address import DEFAULT_PORT, Address, load_grpc
 from esrt_privacy.wire.certificates import SERVER, read_credentials
+from esrt_privacy.wire.completions import Completions, LlmServer
+from esrt_privacy.wire.errors import WireError
 from esrt_privacy.wire.feature_cache import (
     DEFAULT_BYTES,
     DEFAULT_SECONDS,
@@ -44,6 +47,7 @@ class ServeRequest:
     most_rows: int = 32
     seconds: float = 120.0
     grace: float = 20.0
+    llm_url: str | None = None  # of a vLLM server that decodes; None: the LLM is loaded here
     weights: Path | None = None
     allow_remote_code: bool = False
 
@@ -58,7 +62,10 @@ def serve_model(request: ServeRequest, say: Callable[[str], None]) -> None:
     credentials = None if folder is None else read_credentials(folder, SERVER)
     address = Address(request.host, request.port)
     require_safe(address, credentials, request.insecure)
-    cloud, shape = load_cloud(request.model, request.weights, request.allow_remote_code)
+    llm = None
+    if request.llm_url is not None:
+        llm = Completions(LlmServer.parse(request.llm_url, request.insecure), request.seconds)
+    cloud, shape = load_cloud(request.model, request.weights, request.allow_remote_code, llm)
     options = ServeOptions(
         shape=shape,
         address=address,
@@ -71,12 +78,18 @@ def serve_model(request: ServeRequest, say: Callable[[str], None]) -> None:
         grace=request.grace,
     )
     cache = open_cache(request, shape)
-    serve(
-        cloud,
-        options,
-        cache,
-        lambda here: say(f"serving {request.model} ({shape}) on {here}: {options.security}"),
-    )
+    decoding = "" if llm is None else f"; {llm.server} decodes"
+    with ExitStack() as ending:
+        if llm is not None:
+            ending.callback(llm.close)  # nobody waits for it once the server has stopped
+        serve(
+            cloud,
+            options,
+            cache,
+            lambda here: say(
+                f"serving {request.model} ({shape}) on {here}: {options.security}{decoding}"
+            ),
+        )
     say("stopped")
 
 
@@ -93,10 +106,14 @@ def open_cache(request: ServeRequest, shape: WireShape) -> FeatureCache | None:
 
 
 def load_cloud(
-    name_or_folder: str, weights: Path | None = None, allow_remote_code: bool = False
+    name_or_folder: str,
+    weights: Path | None = None,
+    allow_remote_code: bool = False,
+    llm: Completions | None = None,
 ) -> tuple[CloudHalf, WireShape]:
     """The cloud half alone, and the shape of the tensors that it reads. Raises AssetError or SystemUnavailable.
 
+    With `llm` the LLM's layers are not loaded: it decodes. Raises WireError where a checkpoint cannot be split so.
     A checkpoint with code of its own does not tell the shape; it is taken to be the paper's.
     """
     from esrt_privacy.esrt.config import ESRT_4B
@@ -105,6 +122,10 @@ def load_cloud(
     from esrt_privacy.systems.registry import REFERENCE_NAMES, is_released, reference_folder
 
     if is_released(name_or_folder, allow_remote_code):
+        if llm is not None:
+            raise WireError(
+                "--llm-url: a checkpoint with code of its own decodes by that code; leave it away"
+            )
         from esrt_privacy.systems.released import ReleasedCloud
         from esrt_privacy.systems.remote_checkpoint import open_checkpoint
 
@@ -112,5 +133,9 @@ def load_cloud(
         return released, WireShape(*ESRT_4B.wire_shape)
     preset = model_preset(name_or_folder) if name_or_folder in REFERENCE_NAMES else None
     place = reference_folder() if preset else name_or_folder
+    if llm is not None:
+        from esrt_privacy.wire.handover import load_handed_over
+
+        return load_handed_over(place, preset, llm)
     model = EsrtModel.from_pretrained(place, preset, weights, with_edge=False)
     return model.cloud(), WireShape(*model.config.edge.wire_shape)

@@ -14,12 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from esrt_privacy.cli import app
+from esrt_privacy.esrt.model import EsrtModel
 from esrt_privacy.wire.address import Address
 from esrt_privacy.wire.certificates import make_certificates, read_credentials
 from esrt_privacy.wire.channel import ClientOptions
 from esrt_privacy.wire.client import RemoteCloud
 from esrt_privacy.wire.errors import WireError
 from tests.esrt.conftest import llm_folder, model, model_config
+from tests.wire.completions_server import CompletionsServer
 from tests.wire.echo import recordings
 
 __all__ = ["llm_folder", "model", "model_config"]
@@ -77,7 +79,8 @@ def test_translation_by_a_served_cloud_survives_a_kill_a_restart_and_a_full_disk
 
     here = translated()
     serve = ("--model", folder, "--certs", certificates)
-    options = ClientOptions(read_credentials(certificates, "client"), patience=60)
+    # Loading a model takes its time on a busy machine.
+    options = ClientOptions(read_credentials(certificates, "client"), seconds=400, patience=300)
     wire = recordings(2)
     with Served(*serve, "--port", 0, cache=tmp_path / "cloud") as first:
         address = first.ready()
@@ -88,17 +91,19 @@ def test_translation_by_a_served_cloud_survives_a_kill_a_restart_and_a_full_disk
             answers = client.translate(wire, "eng", ["deu"], 1, 8)
             with pytest.raises(WireError, match="ask for at most"):
                 client.translate(wire, "eng", ["deu"], 1, 400)
-            first.process.kill()
-            first.process.wait()
             later = []
             asking = threading.Thread(
                 target=lambda: later.extend(client.translate(wire, "eng", ["deu"], 1, 8))
             )
+            first.process.send_signal(signal.SIGSTOP)  # so that it dies with requests under way
             asking.start()
+            time.sleep(0.5)
+            first.process.kill()
+            first.process.wait()
             again = Served(*serve, "--port", address.port, cache=tmp_path / "full", file_bytes=4096)
             with again:
                 assert again.ready() == address
-                asking.join(60)
+                asking.join(400)
                 assert later == answers
                 assert client.translate(wire, "eng", ["deu"], 1, 8) == answers
                 again.process.send_signal(signal.SIGTERM)
@@ -109,11 +114,30 @@ def test_translation_by_a_served_cloud_survives_a_kill_a_restart_and_a_full_disk
                 assert "Traceback" not in complaints
 
 
+def test_a_served_cloud_hands_decoding_to_an_llm_behind_http(model, tmp_path):
+    folder = tmp_path / "merged"
+    model.save_pretrained(folder, with_llm=True)
+    wire = recordings(2)
+    with CompletionsServer(folder / "llm") as llm:
+        asked = ("--model", folder, "--llm-url", llm.url, "--cache", "none", "--port", 0)
+        with Served(*asked, cache=tmp_path / "cloud") as served:
+            with RemoteCloud(served.ready(), ClientOptions(seconds=400)) as client:
+                answers = client.translate(wire, "eng", ["deu", "fra"], 1, 8)
+            served.process.send_signal(signal.SIGTERM)
+            said, complaints = served.process.communicate(timeout=60)
+        assert (served.process.returncode, said) == (0, "stopped\n"), complaints
+        assert len(llm.prompts) == 4
+    here = EsrtModel.from_pretrained(folder).cloud()
+    assert answers == here.translate(wire, "eng", ["deu", "fra"], 1, 8)
+
+
 def test_a_cloud_that_cannot_be_is_one_line_before_a_model_is_loaded(tmp_path):
     start = time.monotonic()
     for arguments, words in (
         (("--host", "0.0.0.0"), "make certificates with"),
         (("--certs", tmp_path), "ca.pem: cannot be read"),
+        (("--llm-url", "127.0.0.1:8000"), "not the address of an LLM"),
+        (("--llm-url", "http://192.0.2.1:8000"), "reached by https://"),
     ):
         done = CliRunner().invoke(app, ["serve", "--model", "nowhere", *map(str, arguments)])
         assert isinstance(done.exception, WireError)

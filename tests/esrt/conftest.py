@@ -117,6 +117,17 @@ def llm_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def model_config(tiny_system: Path, llm_folder: Path) -> ModelConfig:
     """A whole model around the tiny system: 8 (or 4) x 24 on the wire, an LLM of width 48."""
+    return tiny_model_config(tiny_system, llm_folder)
+
+
+@pytest.fixture
+def model(model_config: ModelConfig, tiny_system: Path) -> EsrtModel:
+    """That model with adapters that change something: neither LoRA nor tag rows as they start."""
+    return tiny_model(model_config, tiny_system)
+
+
+def tiny_model_config(tiny_system: Path, llm_folder: Path) -> ModelConfig:
+    """As the fixture `model_config`."""
     from esrt_privacy.esrt.edge import read_config
     from esrt_privacy.esrt.model_config import ModelConfig
     from tests import tiny_llm
@@ -125,9 +136,8 @@ def model_config(tiny_system: Path, llm_folder: Path) -> ModelConfig:
     return ModelConfig(edge, str(llm_folder), tiny_llm.WIDTH, lora_rank=4, lora_alpha=8)
 
 
-@pytest.fixture
-def model(model_config: ModelConfig, tiny_system: Path) -> EsrtModel:
-    """That model with adapters that change something: neither LoRA nor tag rows as they start."""
+def tiny_model(model_config: ModelConfig, tiny_system: Path) -> EsrtModel:
+    """As the fixture `model`."""
     from esrt_privacy.esrt.model import EsrtModel
 
     torch.manual_seed(5)

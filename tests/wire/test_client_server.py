@@ -48,6 +48,17 @@ def test_nothing_asked_is_nothing_answered(served, remote):
     assert client.translate(recordings(0), "eng", TO) == []
 
 
+def test_a_tensor_that_is_bytes_already_is_answered_alike_and_sent_once(served, remote, cache):
+    (tensor,) = recordings(1)
+    client = remote(served(EchoCloud(), cache))
+    data = encode_tensor(tensor)
+    assert client.translate_encoded(data, "eng", TO) == should([tensor])[0]
+    assert client.translate_encoded(data, "eng", []) == {}
+    kept = cache.size
+    assert client.translate(tensor[None], "eng", ["ita"]) == should([tensor], ["ita"])
+    assert cache.size == kept == len(data)
+
+
 @pytest.mark.parametrize("dtype", ["fp16", "int8"])
 def test_other_precisions_arrive_as_near_as_they_can(served, remote, dtype):
     heard = []

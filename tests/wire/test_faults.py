@@ -36,6 +36,13 @@ def test_nobody_there_is_said_at_once(remote):
     assert time.monotonic() - start < 10
 
 
+def test_a_line_that_takes_long_to_answer_is_not_a_dead_one(served, remote):
+    with Proxy(served(EchoCloud())) as proxy:
+        proxy.held.set()  # what a handshake waits for, as over a satellite
+        threading.Timer(1.5, proxy.held.clear).start()
+        assert remote(proxy.address).translate(WIRE, "eng", ["deu"]) == ANSWERS
+
+
 def test_a_server_that_comes_back_answers_what_was_asked_meanwhile(remote, tmp_path):
     address = Address("127.0.0.1", free_port())
     options = ServeOptions(SHAPE, address, grace=0.0)

@@ -58,8 +58,25 @@ def test_a_certificate_for_another_name_is_refused(served, remote, tmp_path):
     make_certificates(tmp_path, ["cloud.example"])
     address = served(EchoCloud(), credentials=read_credentials(tmp_path, "server"))
     client = remote(address, credentials=read_credentials(tmp_path, "client"))
-    with pytest.raises(WireError, match="not one for this name"):
+    with pytest.raises(WireError, match="is not one for this name"):
         client.translate(WIRE, "eng", ["deu"])
+
+
+@pytest.mark.parametrize("whose", ["server", "client"])
+def test_an_expired_certificate_is_refused(served, remote, tmp_path, monkeypatch, whose):
+    make_certificates(tmp_path)
+    (tmp_path / f"{whose}.pem").unlink()
+    (tmp_path / f"{whose}.key").unlink()
+    monkeypatch.setattr("esrt_privacy.wire.certificates.DAYS", -1 / 48)  # half an hour ago
+    assert len(make_certificates(tmp_path)) == 2
+    cloud = EchoCloud()
+    address = served(cloud, credentials=read_credentials(tmp_path, "server"))
+    client = remote(address, credentials=read_credentials(tmp_path, "client"))
+    said = "has expired" if whose == "server" else "the connection was lost"
+    with pytest.raises(WireError, match=said) as error:
+        client.translate(WIRE, "eng", ["deu"])
+    assert "\n" not in str(error.value)
+    assert not cloud.batches
 
 
 def test_plaintext_and_tls_that_meet_are_one_line(served, remote, both_sides):
