@@ -1,5 +1,6 @@
-"""What a recording costs on the wire: arithmetic, real encoders, break-even durations, transfer times.
+"""What a recording costs on the wire: real encoders, a real connection, break-even, transfer times, arithmetic.
 
-Counts payloads: bodies as an application hands them to its connection. What a connection adds is
-measured elsewhere, through the `Carrier` of `payloads.py`.
+Bodies are counted as an application hands them to its connection, beside them what the connection made of them:
+`connection.py` sends, `passages.py` says what crosses, `crossings.py` what is multiplied, and `tcp_ip.py` estimates the
+headers of TCP and IP.
 """

@@ -20,6 +20,8 @@ Wave = NDArray[np.float32]
 
 OPUS_KBIT = (6, 8, 12, 16, 24, 32)
 MP3_KBIT = (32, 64)
+JSON_TYPE = "application/json"
+_CONTENT_TYPES = {"wav": "audio/wav", "flac": "audio/flac", "mp3": "audio/mpeg", "ogg": "audio/ogg"}
 _ENCODINGS = {"pcm_s16le": "LINEAR16", "pcm_f32le": "FLOAT32"}
 
 
@@ -39,6 +41,11 @@ class AudioFormat:
     def lossless(self) -> bool:
         """Whether 16-bit samples come back as they were."""
         return self.kbit is None
+
+    @property
+    def content_type(self) -> str:
+        """Of the body, as HTTP names it."""
+        return JSON_TYPE if self.in_json else _CONTENT_TYPES[self.container]
 
     def encode(self, wave: Wave) -> bytes:
         """The body of a request that carries `wave`."""

@@ -43,6 +43,15 @@ def bandwidth(
     rates: Annotated[str, typer.Option(help="Links, Mbit/s.")] = "1,10,100",
     round_trips: Annotated[str, typer.Option(help="Round trips, ms.")] = "20,100,300",
     identifier_bytes: Annotated[int, typer.Option(help="Bytes that name a cached recording.")] = 64,
+    connection: Annotated[
+        bool, typer.Option(help="Send it all over a real connection, and count what that adds.")
+    ] = True,
+    shaped: Annotated[
+        bool,
+        typer.Option(
+            "--shaped", help="Time some of it over slow links too (Linux; a few minutes)."
+        ),
+    ] = False,
     files: Annotated[
         int, typer.Option(help="Recordings of Table XIII.", rich_help_panel=_PAPER)
     ] = 647,
@@ -101,6 +110,8 @@ def bandwidth(
         rates=numbers(rates, "--rates"),
         round_trips=numbers(round_trips, "--round-trips"),
         identifier_bytes=identifier_bytes,
+        connection=connection,
+        shaped=shaped,
         inputs=PaperInputs(
             files=files,
             audio_mb=audio_mb,
@@ -128,6 +139,8 @@ def bandwidth(
         record = measure(request, report)
     page = write_report(record, out)
     print_bandwidth(record, console())
-    for note in (*record.corpus.notes, *record.notes):
+    crossed = record.connection.notes if record.connection else ()
+    slow = record.shaped.notes if record.shaped else ()
+    for note in (*record.corpus.notes, *record.notes, *crossed, *slow):
         typer.echo(f"note: {note}", err=True)
     typer.echo(str(page))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -13,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from esrt_privacy import __version__
-from esrt_privacy.bandwidth import quality, rows
+from esrt_privacy.bandwidth import crossings, quality, rows, shaped
 from esrt_privacy.bandwidth.break_even import DURATIONS, STREAMS, joined_speech, size_curves
 from esrt_privacy.bandwidth.codecs import audio_formats
+from esrt_privacy.bandwidth.connection import Connection, connected, require_parts
 from esrt_privacy.bandwidth.options import BandwidthRequest, PaperInputs
+from esrt_privacy.bandwidth.passages import all_passages
 from esrt_privacy.bandwidth.payloads import (
-    Carrier,
     Draw,
-    PayloadOnly,
     Sizes,
     audio_sizes,
     draw_recordings,
@@ -32,6 +33,8 @@ from esrt_privacy.bandwidth.tensors import tensor_formats
 from esrt_privacy.corpora.audio import SAMPLE_RATE
 from esrt_privacy.errors import AssetError, ModelError, SystemUnavailable
 from esrt_privacy.progress import Reporter, silent
+from esrt_privacy.systems.base import wire_tap
+from esrt_privacy.wire.errors import WireError
 
 if TYPE_CHECKING:
     from esrt_privacy.bandwidth.tensors import TensorFormat
@@ -42,6 +45,14 @@ if TYPE_CHECKING:
 
 ENOUGH_SECONDS = 90.0  # of speech for the break-even's joined recordings: three streams' worth
 LIBRARIES = ("av", "numpy", "safetensors", "torch", "zstandard")
+COUNTED_BODIES = (
+    "payload bytes: the body of each request alone, computed without a connection; HTTP, TLS, TCP and IP come on"
+    " top"
+)
+COUNTED_CONNECTION = (
+    "payload bytes: the body of each request; beside them what it took on a real connection, as TCP payload with the"
+    " headers of HTTP/1.1 or gRPC and TLS, and an estimate of TCP's and IP's headers. Transfer times are of all of it"
+)
 
 
 @dataclass
@@ -57,19 +68,18 @@ class _Parts:
 def measure(
     request: BandwidthRequest,
     report: Reporter = silent,
-    carrier: Carrier | None = None,
     recogniser: quality.Recogniser | None = None,
 ) -> Bandwidth:
-    """Carry out a request. `carrier` takes each body across; by default only its bytes count.
+    """Carry out a request.
 
     `recogniser` listens to coded audio; by default Whisper-tiny.en. Where the reference's weights are
     not here, what needs them is left out with a note; a system or model asked for by name has to be
-    there. Raises one of the package's errors, in one line.
+    there. So it is with the connection, where gRPC is not installed. Raises one of the package's
+    errors, in one line.
     """
     from esrt_privacy.corpora import load_corpus
 
     request.check()
-    carrier = carrier or PayloadOnly()
     arithmetic = statements(request.inputs, request.languages)
     parts = _Parts()
     corpus = load_corpus(request.corpus, report)
@@ -79,28 +89,35 @@ def measure(
         parts.model = _model(request.model, request)
 
     formats = audio_formats()
-    sizes = audio_sizes(
-        draw_recordings(corpus, request.samples, request.seed), formats, carrier, report
-    )
-    few = _few(corpus, sizes.draw, request)
-    parts.captures = captured(systems, few, report) if systems and len(few) else []
+    draw = draw_recordings(corpus, request.samples, request.seed)
+    shapes = _shapes(request.inputs, systems)
+    with _connection(request, shapes, parts) as connection:
+        sizes = audio_sizes(draw, formats, connection, report)
+        few = _few(corpus, sizes.draw, request)
+        parts.captures = captured(systems, few, report) if systems and len(few) else []
+        if connection is not None:
+            crossed = all_passages(
+                connection, sizes, formats, shapes, parts.captures, request, report
+            )
+    passages = crossed if connection is not None else []
 
     table = rows.audio_rows(sizes, formats, request.seed)
-    for vectors, width in _shapes(request.inputs, parts.captures):
+    for vectors, width in shapes:
         kinds = tensor_formats(vectors, width)
-        table += rows.shape_rows(sizes, kinds, carrier)
+        table += rows.shape_rows(sizes, kinds)
         for capture in parts.captures:
             if capture.shape == (vectors, width):
-                real = real_sizes(capture, [kind for kind in kinds if kind.zstd], carrier)
+                real = real_sizes(capture, [kind for kind in kinds if kind.zstd])
                 table += rows.real_rows(sizes, real, request.seed)
     curves = rows.curve_rows(_curves(sizes.draw, request.seed, report), table)
     if len(few):
         _listen(request, few, parts, recogniser, report)
+    costs = {each.format.name: crossings.costs(each) for each in passages}
     return Bandwidth(
         tool_version=__version__,
         created=datetime.now(UTC),
         command=request.command or shlex.join(sys.argv),
-        counted=carrier.counts,
+        counted=COUNTED_CONNECTION if passages else COUNTED_BODIES,
         corpus=_drawn_corpus(corpus, sizes),
         seed=request.seed,
         statements=arithmetic,
@@ -110,15 +127,36 @@ def measure(
         break_even=tuple(rows.break_even_rows(curves)),
         quality=tuple(_quality_rows(parts.quality, table)),
         quality_recordings=len(few),
-        transfers=tuple(rows.transfer_rows(table, request, sizes.draw.samples)),
+        transfers=tuple(rows.transfer_rows(table, costs, request, sizes.draw.samples)),
+        connection=crossings.on_connection(passages, request) if passages else None,
+        shaped=shaped.check(request, sizes, passages, report) if request.shaped else None,
         identifier_bytes=request.identifier_bytes,
         fingerprints={
             "corpus": corpus.fingerprint,
             **{f"tensors of {c.system_name}": c.system_fingerprint for c in parts.captures},
         },
-        versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+        versions=_versions(bool(passages)),
         notes=(*sizes.notes, *_said_of(corpus, few, parts), *parts.notes),
     )
+
+
+@contextmanager
+def _connection(
+    request: BandwidthRequest, shapes: Sequence[tuple[int, int]], parts: _Parts
+) -> Iterator[Connection | None]:
+    """The connection of a run; None, with a note, where it was not asked for or its parts are not installed."""
+    if not request.connection:
+        parts.notes.append("no connection was made (--no-connection): bodies alone were counted")
+        yield None
+        return
+    try:
+        require_parts()
+    except WireError as error:
+        parts.notes.append(f"no connection was made: {error}")
+        yield None
+        return
+    with connected(shapes, request.identifier_bytes) as connection:
+        yield connection
 
 
 def _systems(request: BandwidthRequest, parts: _Parts) -> list[System]:
@@ -145,10 +183,10 @@ def _few(corpus: Corpus, draw: Draw, request: BandwidthRequest) -> Corpus:
     return drawn(readable, request.listened, request.seed)
 
 
-def _shapes(inputs: PaperInputs, captures: Sequence[Capture]) -> list[tuple[int, int]]:
+def _shapes(inputs: PaperInputs, systems: Sequence[System]) -> list[tuple[int, int]]:
     """The paper's two shapes, and any other that a system under test has."""
     shapes = [(inputs.queries, inputs.width), (inputs.lite_queries, inputs.width)]
-    return list(dict.fromkeys([*shapes, *(capture.shape for capture in captures)]))
+    return list(dict.fromkeys([*shapes, *(wire_tap(system).shape for system in systems)]))
 
 
 def _curves(draw: Draw, seed: int, report: Reporter) -> dict[str, tuple[float, ...]]:
@@ -240,6 +278,11 @@ def _drawn_corpus(corpus: Corpus, sizes: Sizes) -> DrawnCorpus:
         seconds_longest=max(sizes.seconds),
         notes=(draw.says(len(corpus)), *corpus.notes),
     )
+
+
+def _versions(connection: bool) -> dict[str, str]:
+    used = (*LIBRARIES, "grpcio") if connection else LIBRARIES
+    return {name: importlib.metadata.version(name) for name in used}
 
 
 def _said_of(corpus: Corpus, few: Corpus, parts: _Parts) -> list[str]:

@@ -65,6 +65,8 @@ class BandwidthRequest:
     rates: tuple[float, ...] = (1.0, 10.0, 100.0)  # Mbit/s
     round_trips: tuple[float, ...] = (20.0, 100.0, 300.0)  # ms
     identifier_bytes: int = 64  # a SHA-256 in hex, which stands for a cached recording
+    connection: bool = True  # send it all over a real connection
+    shaped: bool = False  # and some of it over slow ones
     inputs: PaperInputs = field(default_factory=PaperInputs)
     weights: Path | None = None
     allow_remote_code: bool = False
@@ -83,6 +85,8 @@ class BandwidthRequest:
                 raise BandwidthError(f"{name}: give one to {MOST_LINKS} numbers, such as 1,10,100")
             for value in values:
                 _require_positive(value, name)
+        if self.shaped and not self.connection:
+            raise BandwidthError("--shaped: needs a connection; leave out --no-connection")
 
 
 def option(name: str) -> str:

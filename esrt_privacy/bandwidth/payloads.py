@@ -1,7 +1,6 @@
 """Which recordings are drawn, and how many bytes each format needs for them.
 
-The seam to a real connection is `Carrier`: what takes a body across and says how many bytes that
-took. Here it only counts the body.
+The seam to a real connection is `Carrier`: what takes a body across and says how many bytes that took.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from esrt_privacy.bandwidth.carried import Carried
 from esrt_privacy.bandwidth.codecs import AudioFormat, encode_all
 from esrt_privacy.corpora.audio import SAMPLE_RATE
 from esrt_privacy.corpora.corpus import speakers_of
@@ -25,29 +25,11 @@ if TYPE_CHECKING:
 
 
 class Carrier(Protocol):
-    """Takes a request's body to the other side."""
+    """Takes a request's body to the other side: `connection.Connection` does."""
 
-    @property
-    def counts(self) -> str:
-        """Which bytes it counts, in words."""
+    def carry(self, each: AudioFormat, body: bytes) -> Carried:
+        """Bytes that `body` took on its way up, and its answer on its way down."""
         ...
-
-    def carry(self, format_name: str, body: bytes) -> int:
-        """Bytes that `body`, in the format of that name, took on its way up."""
-        ...
-
-
-class PayloadOnly:
-    """No connection: the body's own bytes."""
-
-    counts = (
-        "payload bytes: the body of each request alone, computed without a connection; HTTP, TLS, TCP and IP"
-        " come on top"
-    )
-
-    def carry(self, format_name: str, body: bytes) -> int:
-        """The body's length."""
-        return len(body)
 
 
 @dataclass(frozen=True)
@@ -80,7 +62,8 @@ class Sizes:
 
     draw: Draw  # without the recordings that could not be read
     seconds: tuple[float, ...]  # of each distinct recording
-    by_format: Mapping[str, tuple[int, ...]]
+    by_format: Mapping[str, tuple[int, ...]]  # of bodies
+    carried: Mapping[str, tuple[Carried, ...]]  # what they took on a connection; empty without one
     notes: tuple[str, ...]
 
     @property
@@ -115,10 +98,10 @@ def draw_recordings(corpus: Corpus, samples: int, seed: int) -> Draw:
 def audio_sizes(
     draw: Draw,
     formats: tuple[AudioFormat, ...],
-    carrier: Carrier,
+    carrier: Carrier | None = None,
     report: Reporter = silent,
 ) -> Sizes:
-    """Encode each distinct recording once in each format and have it carried.
+    """Encode each distinct recording once in each format, and have it carried where there is a connection.
 
     A recording that cannot be read is left out with all its draws and a note. Raises CorpusError
     where none is left.
@@ -126,6 +109,7 @@ def audio_sizes(
     kept: list[int] = []
     seconds: list[float] = []
     sizes: dict[str, list[int]] = {each.name: [] for each in formats}
+    carried: dict[str, list[Carried]] = {each.name: [] for each in formats}
     notes: list[str] = []
     for place, utterance in enumerate(draw.utterances):
         try:
@@ -133,8 +117,11 @@ def audio_sizes(
         except AudioError as error:
             notes.append(f"left out, with {draw.counts[place]} draws: {shown(error, 400)}")
             continue
-        for name, body in encode_all(wave, formats).items():
-            sizes[name].append(carrier.carry(name, body))
+        bodies = encode_all(wave, formats)
+        for each in formats:
+            sizes[each.name].append(len(bodies[each.name]))
+            if carrier is not None:
+                carried[each.name].append(carrier.carry(each, bodies[each.name]))
         kept.append(place)
         seconds.append(wave.size / SAMPLE_RATE)
         report("encoding audio", place + 1, len(draw.utterances))
@@ -147,11 +134,12 @@ def audio_sizes(
         draw.seed,
     )
     by_format = {name: tuple(values) for name, values in sizes.items()}
-    return Sizes(readable, tuple(seconds), by_format, tuple(notes))
+    crossed = {name: tuple(values) for name, values in carried.items() if carrier is not None}
+    return Sizes(readable, tuple(seconds), by_format, crossed, tuple(notes))
 
 
 def mean_bytes(
-    sizes: Sequence[float], counts: Sequence[int], utterances: Sequence[Utterance], seed: int
+    sizes: Sequence[float], counts: Sequence[float], utterances: Sequence[Utterance], seed: int
 ) -> Estimate:
     """Bytes a recording over all draws, with a 95% interval over speakers.
 

@@ -94,15 +94,17 @@ def tensor_quality(
 ) -> list[Heard]:
     """WER of what the cloud half writes down from tensors that went through each format.
 
+    Each recording is encoded once, for all formats.
     `corpus` must hold recordings that `scored` accepts. Raises ModelError, AssetError or CorpusError
     as the model does.
     """
     from esrt_privacy.evaluation.translation import TranslationOptions, translate
 
     options = TranslationOptions(to=(), most_tokens=most_tokens)
+    once = _EncodedOnce(model)
     found = []
     for done, each in enumerate(formats, start=1):
-        rows, _ = translate(_Packed(model, each), corpus, options)
+        rows, _ = translate(_Packed(once, each), corpus, options)
         said = [row.transcript.transcript if row.transcript else "" for row in rows]
         wer = word_error_rate([row.utterance for row in rows], said, seed)
         found.append(Heard(each.name, None, wer))
@@ -128,6 +130,30 @@ def word_error_rate(utterances: Sequence[Utterance], said: Sequence[str], seed: 
         clip=(0, np.inf),
     )
     return Interval.of(estimate)
+
+
+class _EncodedOnce:
+    """A system whose edge half sees each recording once; its tensors are kept for the next format."""
+
+    def __init__(self, model: Translator) -> None:
+        self._model = model
+        self._kept: dict[bytes, Tensor] = {}
+
+    def encode(self, waves: Sequence[np.ndarray]) -> Tensor:
+        """Wire tensors (batch, vectors, width)."""
+        import torch
+
+        names = [_digest(wave) for wave in waves]
+        new = {
+            name: wave for name, wave in zip(names, waves, strict=True) if name not in self._kept
+        }
+        if new:
+            self._kept.update(zip(new, self._model.encode(list(new.values())), strict=True))
+        return torch.stack([self._kept[name] for name in names])
+
+    def cloud(self) -> CloudHalf:
+        """The model's own."""
+        return self._model.cloud()
 
 
 class _Packed:

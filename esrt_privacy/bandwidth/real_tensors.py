@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esrt_privacy.bandwidth.payloads import Carrier
 from esrt_privacy.bandwidth.tensors import TensorFormat
 from esrt_privacy.progress import Reporter, silent
 
@@ -61,9 +60,7 @@ def captured(systems: Sequence[System], corpus: Corpus, report: Reporter = silen
     return found
 
 
-def real_sizes(
-    capture: Capture, formats: Sequence[TensorFormat], carrier: Carrier
-) -> list[RealSizes]:
+def real_sizes(capture: Capture, formats: Sequence[TensorFormat]) -> list[RealSizes]:
     """Bytes that each captured tensor takes in each of `formats`, which must have its shape."""
     utterances = capture.corpus.utterances
     tensors = [capture.tensor(u) for u in utterances]
@@ -72,7 +69,7 @@ def real_sizes(
             each,
             capture.system_name,
             utterances,
-            tuple(carrier.carry(each.name, each.pack(tensor)) for tensor in tensors),
+            tuple(len(each.pack(tensor)) for tensor in tensors),
         )
         for each in formats
     ]

@@ -98,6 +98,69 @@ class BreakEven(_Record):
     says: Named
 
 
+class Crossing(_Record):
+    """One format on a real connection: TCP payload, that is bodies, headers of HTTP or gRPC, and TLS."""
+
+    name: Named
+    protocol: Named
+    up: Interval = Field(description="Of a request with a recording, on an open connection")
+    down: float = Field(description="Of its answer, a stub's two sentences")
+    beside_least: Count = Field(description="Bytes upstream beside the body, of any such request")
+    beside_most: Count
+    opening_up: int = Field(description="Of the first request beyond a later one: handshakes, …")
+    opening_down: int
+    identifier_up: Measured = Field(
+        default=None, description="Of a request by identifier; null where none was made"
+    )
+    identifier_up_most: Measured = None
+    identifier_down: Measured = None
+    recordings_crossed: Count = Field(description="Requests with a recording that were made")
+    identifiers_crossed: Count
+
+
+class Traffic(_Record):
+    """Bytes of all draws of one format, on one connection with its opening."""
+
+    name: Named
+    languages: Count
+    cached: bool = Field(description="Further languages send an identifier only")
+    requests: Count = Field(description="That the draws stand for")
+    crossed: Count = Field(description="Requests that were made; the rest is multiplied from them")
+    up: float = Field(description="TCP payload")
+    down: float
+    headers_up: float = Field(description="Of TCP and IP, estimated")
+    headers_down: float
+
+
+class OnConnection(_Record):
+    """What was sent over a real connection, and what it took."""
+
+    notes: tuple[Named, ...] = Field(description="What crossed, and what was multiplied")
+    crossings: tuple[Crossing, ...]
+    traffic: tuple[Traffic, ...]
+
+
+class ShapedTransfer(_Record):
+    """One format over one link that was really slow: computed beside measured."""
+
+    name: Named
+    rate_mbit: float
+    round_trip_ms: float
+    languages: Count
+    cached: bool
+    computed: float = Field(description="Seconds, of these very bytes")
+    measured: tuple[float, ...] = Field(description="Seconds of each transfer, fastest first")
+    failed: str = Field(default="", description="Why one was given up; empty: none was")
+
+
+class Shaped(_Record):
+    """Transfers over links of a set rate and round trip."""
+
+    shaper: str = Field(description="What delayed and paced; empty where nothing was permitted")
+    notes: tuple[Named, ...]
+    transfers: tuple[ShapedTransfer, ...] = ()
+
+
 class Transfer(_Record):
     """Computed seconds of one format over one link."""
 
@@ -106,7 +169,9 @@ class Transfer(_Record):
     round_trip_ms: float
     languages: Count
     cached: bool = Field(description="Further languages send an identifier only")
-    bytes_per_recording: float = Field(description="Of all its requests")
+    bytes_per_recording: float = Field(
+        description="Of all its requests: with every header where a connection was measured, else bodies"
+    )
     seconds_per_recording: float = Field(description="Of the mean size, on a new connection")
     seconds_of_all: float = Field(description="All draws one after another on one connection")
 
@@ -129,6 +194,10 @@ class Bandwidth(_Record):
     quality: tuple[QualityRow, ...] = ()
     quality_recordings: Count = 0
     transfers: tuple[Transfer, ...]
+    connection: OnConnection | None = Field(
+        default=None, description="Null: no connection was made"
+    )
+    shaped: Shaped | None = Field(default=None, description="Null: not asked for")
     identifier_bytes: Count
     fingerprints: dict[str, str] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)

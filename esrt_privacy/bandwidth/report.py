@@ -10,6 +10,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from esrt_privacy.bandwidth.connection_tables import (
+    Shown,
+    deviation,
+    languages_title,
+    request_table,
+    shaped_table,
+    traffic_tables,
+)
 from esrt_privacy.bandwidth.figures import break_even_svg, quality_svg, sizes_svg
 from esrt_privacy.bandwidth.record import Bandwidth, FormatRow, Statement, Transfer, write_record
 from esrt_privacy.bandwidth.rows import BASELINE
@@ -41,7 +49,7 @@ def make_folder(out: Path) -> None:
 
 
 def write_report(record: Bandwidth, folder: Path) -> Path:
-    """Write bandwidth.json, five CSV tables and report.html into `folder`; the page's path.
+    """Write bandwidth.json, its CSV tables and report.html into `folder`; the page's path.
 
     Raises ReportError when the folder cannot be written.
     """
@@ -86,6 +94,11 @@ def render_page(record: Bandwidth) -> str:
         audio=[row.name for row in record.formats if row.kind == "audio"],
         crossing={(row.audio, row.tensor): row.says for row in record.break_even},
         transfers=transfer_tables(record),
+        connection=record.connection,
+        protocols=protocols(record),
+        crossed=connection_tables(record),
+        shaped=shaped_table(record.shaped) if record.shaped and record.shaped.transfers else None,
+        deviation=deviation(record.shaped.transfers) if record.shaped else None,
         break_even=break_even_svg(record, "breakeven"),
         sizes=sizes_svg(record, "sizes"),
         quality=quality_svg(record, "quality"),
@@ -172,7 +185,7 @@ def transfer_tables(record: Bandwidth) -> list[TransferTable]:
             by_name.setdefault(row.name, []).append(row)
         tables.append(
             TransferTable(
-                title=transfer_title(languages, cached),
+                title=languages_title(languages, cached),
                 links=links,
                 rows=tuple(
                     (
@@ -188,11 +201,19 @@ def transfer_tables(record: Bandwidth) -> list[TransferTable]:
     return tables
 
 
-def transfer_title(languages: int, cached: bool) -> str:
-    """ "44 target languages, with the feature cache"."""
-    if languages == 1:
-        return "one target language"
-    return f"{languages} target languages, {'with' if cached else 'without'} the feature cache"
+def connection_tables(record: Bandwidth) -> list[Shown]:
+    """What crossed; nothing without a connection."""
+    if record.connection is None:
+        return []
+    return [request_table(record.connection), *traffic_tables(record.connection)]
+
+
+def protocols(record: Bandwidth) -> dict[str, list[str]]:
+    """Formats by the protocol that carried them."""
+    found: dict[str, list[str]] = {}
+    for row in record.connection.crossings if record.connection else ():
+        found.setdefault(row.protocol, []).append(row.name)
+    return found
 
 
 def csv_tables(record: Bandwidth) -> dict[str, list[dict[str, object]]]:
@@ -211,13 +232,26 @@ def csv_tables(record: Bandwidth) -> dict[str, list[dict[str, object]]]:
         for curve in record.curves
         for seconds, size in zip(record.durations, curve.sizes, strict=True)
     ]
-    return {
+    tables: dict[str, list[dict[str, object]]] = {
         "arithmetic.csv": [row.model_dump() for row in record.statements],
         "formats.csv": formats,
         "durations.csv": by_duration,
         "break_even.csv": [row.model_dump() for row in record.break_even],
         "transfers.csv": [row.model_dump() for row in record.transfers],
     }
+    if record.connection is not None:
+        tables["connection.csv"] = [
+            {**row.model_dump(exclude={"up"}), **_interval_cells("up", row.up)}
+            for row in record.connection.crossings
+        ]
+        tables["traffic.csv"] = [row.model_dump() for row in record.connection.traffic]
+    if record.shaped is not None and record.shaped.transfers:
+        tables["shaped.csv"] = [
+            {**row.model_dump(exclude={"measured"}), "measured": seconds}
+            for row in record.shaped.transfers
+            for seconds in row.measured or (None,)
+        ]
+    return tables
 
 
 def _interval_cells(name: str, interval: Interval | None) -> Mapping[str, object]:

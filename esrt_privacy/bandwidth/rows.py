@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from esrt_privacy.bandwidth.break_even import DURATIONS, break_even_words, crossings
 from esrt_privacy.bandwidth.codecs import AudioFormat
-from esrt_privacy.bandwidth.payloads import Carrier, Sizes, mean_bytes
+from esrt_privacy.bandwidth.payloads import Sizes, mean_bytes
 from esrt_privacy.bandwidth.record import BreakEven, Curve, FormatRow, Transfer
 from esrt_privacy.bandwidth.tensors import TensorFormat
-from esrt_privacy.bandwidth.transfer import Link, exchange_seconds, request_bodies
+from esrt_privacy.bandwidth.transfer import Costs, Link
 from esrt_privacy.bandwidth.units import BITS
 from esrt_privacy.findings import Interval
 
@@ -44,13 +44,13 @@ def audio_rows(sizes: Sizes, formats: Sequence[AudioFormat], seed: int) -> list[
     return rows
 
 
-def shape_rows(sizes: Sizes, formats: Sequence[TensorFormat], carrier: Carrier) -> list[FormatRow]:
+def shape_rows(sizes: Sizes, formats: Sequence[TensorFormat]) -> list[FormatRow]:
     """A row for each tensor format whose size follows from the shape: no recording is needed."""
     rows = []
     for each in formats:
         if each.zstd:
             continue
-        size = carrier.carry(each.name, each.blank())
+        size = len(each.blank())
         exact = Interval(value=size, low=size, high=size, method="the same for every recording")
         rows.append(
             _row(
@@ -109,9 +109,15 @@ def break_even_rows(curves: Sequence[Curve]) -> list[BreakEven]:
 
 
 def transfer_rows(
-    rows: Sequence[FormatRow], request: BandwidthRequest, samples: int
+    rows: Sequence[FormatRow],
+    measured: Mapping[str, Costs],
+    request: BandwidthRequest,
+    samples: int,
 ) -> list[Transfer]:
-    """Every format over every link, for one and for all target languages, without and with a cache."""
+    """Every format over every link, for one and for all target languages, without and with a cache.
+
+    `measured` holds what formats cost on a connection; a format that is not in it is its bodies alone.
+    """
     found = []
     asked = [(1, False)]
     if request.languages > 1:
@@ -120,8 +126,8 @@ def transfer_rows(
         mean = row.bytes_per_recording.value
         if mean is None:
             continue
+        costs = measured.get(row.name) or Costs(mean, float(request.identifier_bytes))
         for languages, cached in asked:
-            bodies = request_bodies(mean, languages, cached, request.identifier_bytes)
             for rate in request.rates:
                 for round_trip in request.round_trips:
                     link = Link(rate, round_trip)
@@ -132,9 +138,9 @@ def transfer_rows(
                             round_trip_ms=round_trip,
                             languages=languages,
                             cached=cached,
-                            bytes_per_recording=sum(bodies),
-                            seconds_per_recording=exchange_seconds(bodies, link),
-                            seconds_of_all=exchange_seconds(bodies, link, samples),
+                            bytes_per_recording=sum(costs.requests(languages, cached)),
+                            seconds_per_recording=costs.seconds(link, languages, cached),
+                            seconds_of_all=costs.seconds(link, languages, cached, samples),
                         )
                     )
     return found

@@ -1,7 +1,7 @@
-"""Wire tensors as bytes: a safetensors container of bfloat16, or of int8 with a scale a row; zstd.
+"""Wire tensors as bodies: the wire's own container (`wire/tensors.py`) in bfloat16 or int8; zstd, JSON.
 
 Sizes without zstd follow from the shape alone. What zstd saves depends on the values, and only real
-tensors tell.
+tensors tell. The wire itself knows neither zstd nor JSON: they are here to be compared.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from esrt_privacy.wire.errors import MessageError
+from esrt_privacy.wire.tensors import WireShape, decode_tensor, encode_tensor
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 ZSTD_LEVEL = 19  # the best that is practical: a tensor takes tens of milliseconds
 MOST_BYTES = 64 * 2**20  # of a body that is unpacked
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"  # RFC 8878, section 3.1.1
 
 Values = Literal["bf16", "int8"]
 
@@ -46,13 +50,11 @@ class TensorFormat:
     def pack(self, tensor: Tensor) -> bytes:
         """A tensor (vectors, width) of any floating dtype as the body of a request.
 
-        Raises ValueError for another shape.
+        Raises ValueError for another shape, MessageError for NaN or infinity, which are not sent.
         """
-        from safetensors.torch import save
-
         if tuple(tensor.shape) != (self.vectors, self.width):
             raise ValueError(f"a tensor of shape {tuple(tensor.shape)} for {self.name}")
-        body = save(_as_int8(tensor) if self.values == "int8" else _as_bf16(tensor))
+        body = encode_tensor(tensor, self.values)
         if self.zstd:
             import zstandard
 
@@ -64,23 +66,15 @@ class TensorFormat:
 
     def unpack(self, body: bytes) -> Tensor:
         """What arrives, float32 (vectors, width). Raises ValueError for a body of another make."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
+        shape = WireShape(self.vectors, self.width)
         try:
             if self.in_json:
                 body = base64.b64decode(json.loads(body)["tensor"]["content"], validate=True)
             if self.zstd:
-                body = _decompressed(body)
-            parts = load(body)
-            tensor = parts["tensor"].float()
-            if self.values == "int8":
-                tensor = tensor * parts["scale"].float()[:, None]
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+                body = decompressed(body)
+            return decode_tensor(body, shape, (self.values,)).float()
+        except (MessageError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"no body of {self.name}: {error}") from error
-        if tuple(tensor.shape) != (self.vectors, self.width):
-            raise ValueError(f"a tensor of shape {tuple(tensor.shape)} for {self.name}")
-        return tensor
 
     def blank(self) -> bytes:
         """The body of a tensor of zeros. Without zstd it is as long as that of any other."""
@@ -100,24 +94,8 @@ def tensor_formats(vectors: int, width: int) -> tuple[TensorFormat, ...]:
     )
 
 
-def _as_bf16(tensor: Tensor) -> dict[str, Tensor]:
-    import torch
-
-    return {"tensor": tensor.to(torch.bfloat16).contiguous()}
-
-
-def _as_int8(tensor: Tensor) -> dict[str, Tensor]:
-    """Symmetric: each row's largest magnitude becomes 127; a row of zeros keeps scale 1."""
-    import torch
-
-    rows = tensor.float()
-    scale = rows.abs().amax(dim=1) / 127
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
-    values = (rows / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
-    return {"scale": scale.contiguous(), "tensor": values.contiguous()}
-
-
-def _decompressed(body: bytes) -> bytes:
+def decompressed(body: bytes) -> bytes:
+    """What a zstd frame of at most MOST_BYTES holds. Raises ValueError for any other bytes."""
     import zstandard
 
     try:

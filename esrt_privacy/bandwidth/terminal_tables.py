@@ -1,16 +1,17 @@
-"""A bandwidth run in the terminal: arithmetic, sizes with quality, break-even, transfer times."""
+"""A bandwidth run in the terminal: arithmetic, sizes with quality, break-even, the connection, transfer times."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from esrt_privacy.bandwidth.connection_tables import Shown, languages_title, shaped_table
 from esrt_privacy.bandwidth.record import Bandwidth
 from esrt_privacy.bandwidth.report import (
+    connection_tables,
     headline,
     measured,
     published_value,
     statement_value,
-    transfer_title,
 )
 from esrt_privacy.bandwidth.units import shown_bytes, shown_seconds
 from esrt_privacy.findings import Interval
@@ -29,8 +30,12 @@ def print_bandwidth(record: Bandwidth, console: Console) -> None:
     console.print(arithmetic_table(record))
     console.print(sizes_table(record))
     console.print(break_even_table(record))
+    for shown in connection_tables(record):
+        console.print(_shown(shown))
     for table in seconds_tables(record):
         console.print(table)
+    if record.shaped is not None and record.shaped.transfers:
+        console.print(_shown(shaped_table(record.shaped)))
     console.print(Text(headline(record), style="bold"))
     console.print(Text(f"Counted: {record.counted}."))
 
@@ -93,7 +98,7 @@ def seconds_tables(record: Bandwidth) -> list[Table]:
     rates = list(dict.fromkeys(row.rate_mbit for row in record.transfers))
     found = []
     for languages, cached in dict.fromkeys((r.languages, r.cached) for r in record.transfers):
-        title = f"Seconds of one recording, {transfer_title(languages, cached)}, {middle:g} ms round trip (computed)"
+        title = f"Seconds of one recording, {languages_title(languages, cached)}, {middle:g} ms round trip (computed)"
         table = _table(title, ("format",), tuple(f"{rate:g} Mbit/s" for rate in rates))
         cells: dict[str, list[str]] = {}
         for row in record.transfers:
@@ -104,6 +109,13 @@ def seconds_tables(record: Bandwidth) -> list[Table]:
             table.add_row(name, *seconds_by_rate)
         found.append(table)
     return found
+
+
+def _shown(shown: Shown) -> Table:
+    table = _table(shown.title, ("format",), shown.heads)
+    for row in shown.rows:
+        table.add_row(*row)
+    return table
 
 
 def _value(interval: Interval | None, kind: str) -> str:

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from esrt_privacy.bandwidth import payloads
+from esrt_privacy.bandwidth.carried import Carried
 from esrt_privacy.bandwidth.codecs import audio_formats
 from esrt_privacy.bandwidth.payloads import (
     Draw,
-    PayloadOnly,
     audio_sizes,
     draw_recordings,
     mean_bytes,
@@ -48,7 +48,7 @@ def test_each_draw_counts_as_a_recording_and_is_encoded_once(corpus, monkeypatch
     monkeypatch.setattr(
         payloads, "encode_all", lambda wave, formats: encoded.append(1) or real(wave, formats)
     )
-    sizes = audio_sizes(draw, WAV, PayloadOnly())
+    sizes = audio_sizes(draw, WAV)
     assert len(encoded) == 2
     first, second = (u.waveform().size for u in draw.utterances)
     row = next(r for r in audio_rows(sizes, WAV, 0) if r.name == "wav-16")
@@ -59,17 +59,18 @@ def test_each_draw_counts_as_a_recording_and_is_encoded_once(corpus, monkeypatch
     )
 
 
-def test_a_carrier_decides_which_bytes_count(corpus):
+def test_bodies_are_counted_and_what_a_carrier_says_stands_beside_them(corpus):
     class Headers:
-        counts = "payload and 100 bytes"
-
-        def carry(self, format_name: str, body: bytes) -> int:
-            return len(body) + 100
+        def carry(self, each, body: bytes) -> Carried:
+            return Carried(len(body) + 100, 40)
 
     draw = Draw(corpus.utterances[:2], (1, 1), False, 0)
-    bare = audio_sizes(draw, WAV, PayloadOnly()).by_format["wav-16"]
-    carried = audio_sizes(draw, WAV, Headers()).by_format["wav-16"]
-    assert carried == tuple(size + 100 for size in bare)
+    bare = audio_sizes(draw, WAV)
+    assert bare.carried == {}
+    both = audio_sizes(draw, WAV, Headers())
+    assert both.by_format == bare.by_format
+    for name, sizes in bare.by_format.items():
+        assert both.carried[name] == tuple(Carried(size + 100, 40) for size in sizes)
 
 
 def test_an_unreadable_recording_is_left_out_with_its_draws(tmp_path):
@@ -78,11 +79,11 @@ def test_an_unreadable_recording_is_left_out_with_its_draws(tmp_path):
     bad = corpus.utterances[0].audio
     draw = Draw(corpus.utterances, (5, 2), True, 0)
     bad.write_bytes(bad.read_bytes()[:2_000])
-    sizes = audio_sizes(draw, WAV, PayloadOnly())
+    sizes = audio_sizes(draw, WAV)
     assert sizes.draw.samples == 2
     assert len(sizes.notes) == 1 and bad.name in sizes.notes[0] and "5 draws" in sizes.notes[0]
     with pytest.raises(CorpusError, match="no recording"):
-        audio_sizes(Draw(corpus.utterances[:1], (1,), False, 0), WAV, PayloadOnly())
+        audio_sizes(Draw(corpus.utterances[:1], (1,), False, 0), WAV)
 
 
 def test_mean_bytes_have_an_interval_over_speakers(corpus):

@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esrt_privacy.bandwidth.tensors import TensorFormat, tensor_formats
+from esrt_privacy.wire.errors import MessageError
+from esrt_privacy.wire.tensors import encode_tensor
 
 
 @pytest.fixture
@@ -15,6 +17,19 @@ def test_sizes_are_values_and_a_small_header():
     assert 122_880 < len(TensorFormat(80, 768, "bf16").blank()) < 122_880 + 200
     values_and_scales = 80 * 768 + 80 * 4
     assert values_and_scales < len(TensorFormat(80, 768, "int8").blank()) < values_and_scales + 250
+
+
+@pytest.mark.parametrize("shape", [(80, 768), (40, 768), (8, 24)])
+def test_a_body_is_what_the_wire_sends_byte_for_byte(shape):
+    tensor = torch.randn(*shape, generator=torch.Generator().manual_seed(4))
+    for values in ("bf16", "int8"):
+        assert TensorFormat(*shape, values).pack(tensor) == encode_tensor(tensor, values)
+
+
+def test_a_tensor_with_nan_is_not_packed(tensor):
+    tensor[3, 5] = float("nan")
+    with pytest.raises(MessageError, match="NaN"):
+        TensorFormat(80, 768, "int8").pack(tensor)
 
 
 @pytest.mark.parametrize("each", tensor_formats(80, 768), ids=lambda each: each.name)
@@ -53,7 +68,7 @@ def test_another_shape_is_refused(tensor):
     with pytest.raises(ValueError, match="shape"):
         TensorFormat(40, 768, "bf16").pack(tensor)
     body = TensorFormat(80, 768, "bf16").pack(tensor)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match="a tensor of 80x768"):
         TensorFormat(40, 768, "bf16").unpack(body)
 
 
