@@ -13,6 +13,7 @@ from typing import Annotated, Optional
 
 import typer
 
+from esrt_privacy.audit.command import FAMILIES, audit, family_command
 from esrt_privacy.bandwidth.command import bandwidth
 from esrt_privacy.errors import EsrtPrivacyError
 from esrt_privacy.wire.intercept_command import intercept
@@ -31,6 +32,9 @@ captures_app = typer.Typer(no_args_is_help=True, help="Captured tensors: what a 
 app.add_typer(assets_app, name="assets")
 app.add_typer(corpora_app, name="corpora")
 app.add_typer(captures_app, name="captures")
+app.command()(audit)
+for family in FAMILIES:
+    app.command(family)(family_command(family))
 app.command()(bandwidth)
 app.command()(intercept)
 
@@ -361,6 +365,12 @@ def serve(
     grace: Annotated[
         float, typer.Option(help="Seconds for requests under way when told to stop.", min=0)
     ] = 20.0,
+    llm_url: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="http://HOST:PORT of a vLLM server (--enable-prompt-embeds) that decodes; the LLM is not loaded here."
+        ),
+    ] = None,
     weights: Weights = None,
 ) -> None:
     """Serve the cloud half (projector and LLM) to `translate --cloud`, until Ctrl-C or SIGTERM."""
@@ -380,6 +390,7 @@ def serve(
         most_rows=rows,
         seconds=seconds,
         grace=grace,
+        llm_url=llm_url,
         weights=weights,
         allow_remote_code=allow_remote_code,
     )

@@ -55,7 +55,16 @@ def test_the_command_line_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["reconstruct"], ["assets"], ["corpora", "show"], ["captures", "show"]]
+    "arguments",
+    [
+        [],
+        ["reconstruct"],
+        ["audit"],
+        ["speaker"],
+        ["assets"],
+        ["corpora", "show"],
+        ["captures", "show"],
+    ],
 )
 def test_every_command_explains_itself(arguments):
     shown = CliRunner().invoke(cli.app, [*arguments, "--help"])
@@ -144,7 +153,7 @@ def test_no_weights_and_no_network_is_one_line_with_the_command(
 
 @pytest.fixture
 def with_judge(program, tiny_judge, monkeypatch):
-    monkeypatch.setattr(audit, "_judge", lambda weights: tiny_judge)
+    monkeypatch.setattr(audit.reconstruction, "_judge", lambda weights: tiny_judge)
     return program
 
 
@@ -231,3 +240,59 @@ def test_the_program_runs_as_a_module():
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+# --- audits
+
+
+def test_the_plans_are_listed_without_running_anything(program):
+    code, out, _ = program("audit", "--list")
+    assert code == 0
+    assert "default" in out and "full" in out and "reconstruction" in out and "wire" in out
+
+
+def test_a_plan_of_ones_own_is_listed(program, tmp_path):
+    (tmp_path / "mine.toml").write_text('title = "mine"\n[[attacks]]\nname = "linkage"\n')
+    code, out, _ = program("audit", tmp_path / "mine.toml", "--list")
+    assert code == 0
+    assert "linkage" in out and "structure" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["audit", "--plan", "grand"], "there are default, full"),
+        (["audit", "nowhere.toml"], "nowhere.toml"),
+        (["audit", "--channel", "loud"], "channel"),
+        (["audit", "--corpus", "/nowhere/at/all"], "no such corpus"),
+        (["linkage", "--channel", "-3"], "channel"),
+        (["duration", "--budget", "nan"], "budget"),
+        (["structure", "--system", "nothing"], "unknown system"),
+    ],
+)
+def test_an_audit_that_cannot_be_is_one_line(program, tmp_path, arguments, words):
+    one_line(program(*arguments, "--out", tmp_path / "out"), words)
+
+
+def test_a_family_has_no_option_that_is_not_read(program):
+    code, out, err = program("language", "--sped", "9")
+    assert (code, out) == (2, "") and "Usage" in err
+
+
+def test_an_audit_ends_with_a_table_and_its_page(program, monkeypatch, tiny_system, tmp_path):
+    from esrt_privacy.attacks import families
+    from tests.audit import tiny_family
+
+    monkeypatch.setitem(families.MODULES, "tiny", tiny_family.__name__)
+    corpus = tiny.write_speech(tmp_path / "speech", speakers=3, each=2, longest=1.2)
+    plan = tmp_path / "plan.toml"
+    plan.write_text(
+        f'title = "tiny"\nsystems = ["{tiny_system}"]\ncorpus = "{corpus}"\nchannel = "none"\n'
+        'seeds = [0]\n[[attacks]]\nname = "tiny"\n'
+    )
+    out = tmp_path / "out"
+    code, said, err = program("audit", plan, "--out", out, "--jobs", "1")
+    assert code == 0, err
+    assert said.splitlines()[-1] == str(out / "report.html")
+    assert "tiny, semi-informed" in said  # the attack and the attacker
+    assert "attacking in 2 parts: done" in err

@@ -22,29 +22,69 @@ SEMI_INFORMED = Knowledge("semi-informed", trains_on_pairs=True, raw_enrolment=F
 # The smallest difference to the floor that would matter, in each metric's unit, and why.
 SMALLEST_EFFECT: dict[str, tuple[float, str]] = {
     "WER": (10.0, "a tenth of the words more than by chance gives away topics and names"),
+    "WER at its own length": (10.0, "as WER"),
     "STOI": (0.05, "about the step that listeners notice"),
     "ESTOI": (0.05, "as STOI"),
     "MCD": (0.5, "about the step that listeners notice in synthesis"),
+    "MCD at its own length": (0.5, "as MCD"),
     "F0 correlation": (0.10, "weaker contours do not carry intonation"),
     "envelope correlation": (0.10, "weaker envelopes do not carry rhythm"),
     "length error": (5.0, "5% of the length, the tolerance of the duration attack"),
     "speaker cosine": (0.05, "half the gap between same-sex strangers and the same speaker"),
     "speaker EER": (5.0, "five points from chance"),
+    "linkage EER": (5.0, "as speaker EER"),
+    "top-1": (5.0, "one recording in twenty more than by chance"),
+    "top-10": (10.0, "one recording in ten more than by chance"),
+    "balanced accuracy": (5.0, "one answer in twenty more than by chance"),
+    "macro-F1": (5.0, "as balanced accuracy"),
+    "mutual information": (0.1, "a tenth of a bit in each utterance adds up over a talk"),
+    "open-set AUROC": (0.05, "one pair in twenty more than by chance"),
+    "duration MAE": (0.1, "about half a syllable"),
+    "duration R²": (0.05, "a twentieth of the variance: a correlation of 0.22"),
+    "share within 5%": (10.0, "one utterance in ten more than by a guess"),
+    "frame error": (2.0, "one frame in fifty"),
+    "onset error": (50.0, "the shortest pause that listeners notice, in ms"),
+    "offset error": (50.0, "as onset error"),
+    "NMI": (0.05, "a twentieth of the label"),
+    "purity": (5.0, "one utterance in twenty more than by chance"),
+}
+
+
+# What a family's positive control must reach beyond its floor, and the rule in words. It is less than the attack can do
+# with plenty of data: it says that there was enough to see a plain leak.
+CONTROL_RULE: dict[str, tuple[float, str]] = {
+    "speaker": (0.15, "EER at most 35%"),
+    "untrained speaker": (0.05, "EER at most 45%: nothing is learnt from the tensors"),
+    "linkage": (0.1, "EER at most 40%: a pair of tensors says less than an enrolment"),
+    "recording search": (
+        0.2,
+        "the recording among the first ten a fifth more often than by chance",
+    ),
+    "language": (0.3, "balanced accuracy at least 30% of the way from chance to certainty"),
+    "open-set language": (0.1, "open-set AUROC at least 0.6"),
+    "sex": (0.5, "balanced accuracy at least halfway from chance to certainty"),
+    "age group": (0.1, "balanced accuracy at least 10% of the way from chance to certainty"),
+    "accent": (0.1, "balanced accuracy at least 10% of the way from chance to certainty"),
+    "emotion": (0.1, "balanced accuracy at least 10% of the way from chance to certainty"),
+    "duration": (0.9, "R² at least 0.9"),
+    "speech mask": (0.3, "frame error at most 70% of the best floor's"),
+    "structure": (0.05, "NMI at least 0.05 above shuffled labels"),
 }
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """How far a figure lies from its strongest floor, in the direction of leakage.
+    """How far a figure lies from the floor that decides, in the direction of leakage.
 
-    `low` and `high` bound the difference at 95%; `corrected_low` bounds it at the level that Holm's procedure asks
-    for, None where the procedure stopped before. None of them is known where no interval exists.
+    `low` and `high` bound the difference at 95%; `corrected_low` bounds that with every floor at the level that Holm's
+    procedure asks for, None where the procedure stopped before. None of them is known where no interval exists.
     """
 
     difference: float | None
     low: float | None
     high: float | None
     corrected_low: float | None
+    floor: str = ""  # the name of the one that decides
 
 
 def decide(
@@ -58,10 +98,11 @@ def decide(
             "inconclusive",
             "no interval exists: too few speakers or values, or all of them alike",
         )
+    floor = f"the floor '{evidence.floor}'" if evidence.floor else "the strongest floor"
     if evidence.corrected_low is not None and evidence.corrected_low > 0:
         return (
             "leaks",
-            f"beats the strongest floor by {evidence.difference:.3g}"
+            f"beats {floor} by {evidence.difference:.3g}"
             f" (95%: {evidence.low:.3g} to {evidence.high:.3g}, Holm-corrected bound"
             f" {evidence.corrected_low:.3g})",
         )
@@ -74,12 +115,12 @@ def decide(
             )
         return (
             "not detected",
-            f"bound: at most {max(evidence.high, 0.0):.3g} better than the strongest floor,"
+            f"bound: at most {max(evidence.high, 0.0):.3g} better than {floor},"
             f" below the smallest effect {smallest:g}",
         )
     return (
         "inconclusive",
-        f"the difference to the strongest floor is {evidence.difference:.3g}"
+        f"the difference to {floor} is {evidence.difference:.3g}"
         f" (95%: {evidence.low:.3g} to {evidence.high:.3g})",
     )
 

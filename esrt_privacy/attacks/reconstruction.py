@@ -109,7 +109,7 @@ def attackers_for(
     if training is None:
         return system, {tap: _shipped_or_error(system, tap) for tap in taps}
     if CONTROL_TAP not in system.taps:
-        system = _with_basis(system, training, captures_root, options.seed, report)
+        system = with_basis(system, training, captures_root, options.seed, report)
     label = f"encoding {len(training)} training utterances"
     captures = capture(
         system, [*taps, "mel"], training, captures_root, lambda d, t: report(label, d, t)
@@ -197,22 +197,25 @@ def attack(
     def mean_mel(u: Utterance) -> np.ndarray:
         return waveform(mean.expand(frames_of(u), -1))
 
+    def made_by(
+        name: str, source: Callable[[Utterance], Utterance], own_length: bool
+    ) -> Callable[[Utterance], np.ndarray]:
+        return lambda u: sound(attackers[name], captures[name], u, source(u), own_length)
+
     sounds: dict[str, Callable[[Utterance], np.ndarray]] = {"ceiling": true_mel, "floor": mean_mel}
     taps = {}
     for name, attacker in attackers.items():
-        at_true = _reconstructor(attacker, captures[name], lambda u: u, own_length=False)
+        at_true = made_by(name, lambda u: u, own_length=False)
         sounds[name] = at_true
         key = _weights_key(attacker) + captures[name].system_fingerprint
         own: dict[str, Judgement] = {}
         another: dict[str, Judgement] = {}
         result = judged(f"{name}", key, at_true)
         if name == tap:
-            own_length = _reconstructor(attacker, captures[name], lambda u: u, own_length=True)
+            own_length = made_by(name, lambda u: u, own_length=True)
             own = judged(f"{name} at its own length", key, own_length)
             if partner:
-                swapped = _reconstructor(
-                    attacker, captures[name], lambda u: partner[u.id], own_length=False
-                )
+                swapped = made_by(name, lambda u: partner[u.id], own_length=False)
                 pairs = "".join(partner[u.id].fingerprint for u in utterances)
                 another = judged("another utterance", key + pairs, swapped)
         taps[name] = Reconstruction(name, attacker, result, own, another)
@@ -225,6 +228,24 @@ def attack(
         mean_mel=judged("mean mel", mean.numpy().tobytes().hex(), mean_mel),
         sounds=sounds,
     )
+
+
+@torch.inference_mode()
+def sound(
+    attacker: TrainedInverter,
+    tensors: Capture,
+    utterance: Utterance,
+    source: Utterance,
+    own_length: bool,
+) -> np.ndarray:
+    """What an attacker makes of `source`'s tensor, (samples,) at 16 kHz.
+
+    As long as `utterance` is, or with `own_length` as the attacker believes it to be.
+    """
+    frames: Tensor | None = None if own_length else torch.tensor([frames_of(utterance)])
+    mel, predicted = attacker.model(tensors.batch([source]), frames)
+    length = round(float(predicted[0])) if own_length else frames_of(utterance)
+    return waveform(mel[0, : max(1, length)])
 
 
 def test_part(corpus: Corpus, shipped: Split | None, heard: frozenset[str]) -> Corpus:
@@ -254,22 +275,16 @@ def divided(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus, Split]:
     return training, test, split
 
 
-def _reconstructor(
-    attacker: TrainedInverter,
-    tensors: Capture,
-    source: Callable[[Utterance], Utterance],
-    own_length: bool,
-) -> Callable[[Utterance], np.ndarray]:
-    """Utterance -> the sound that the attacker makes of `source(utterance)`'s tensor."""
-
-    @torch.inference_mode()
-    def sound(utterance: Utterance) -> np.ndarray:
-        frames: Tensor | None = None if own_length else torch.tensor([frames_of(utterance)])
-        mel, predicted = attacker.model(tensors.batch([source(utterance)]), frames)
-        length = round(float(predicted[0])) if own_length else frames_of(utterance)
-        return waveform(mel[0, : max(1, length)])
-
-    return sound
+def with_basis(
+    system: ControlledSystem, training: Corpus, root: Path, seed: int, report: Reporter
+) -> ControlledSystem:
+    """The system with a transparent tap of its wire tensor's shape, fitted on the training corpus."""
+    part = replace(training, utterances=training.utterances[:BASIS_UTTERANCES])
+    label = "fitting the transparent control"
+    mels = capture(system, ["mel"], part, root, lambda d, t: report(label, d, t))["mel"]
+    speech = [mels.tensor(u)[: frames_of(u)].T.float() for u in mels.corpus]
+    basis = fit_basis(speech, *wire_tap(system).shape, np.random.default_rng(seed))
+    return system.with_transparent(basis)
 
 
 def _shipped_or_error(system: ControlledSystem, tap: str) -> TrainedInverter:
@@ -285,17 +300,6 @@ def _shipped_or_error(system: ControlledSystem, tap: str) -> TrainedInverter:
             " train one with --train-corpus PATH --budget 10m"
         )
     return attacker
-
-
-def _with_basis(
-    system: ControlledSystem, training: Corpus, root: Path, seed: int, report: Reporter
-) -> ControlledSystem:
-    part = replace(training, utterances=training.utterances[:BASIS_UTTERANCES])
-    label = "fitting the transparent control"
-    mels = capture(system, ["mel"], part, root, lambda d, t: report(label, d, t))["mel"]
-    speech = [mels.tensor(u)[: frames_of(u)].T.float() for u in mels.corpus]
-    basis = fit_basis(speech, *wire_tap(system).shape, np.random.default_rng(seed))
-    return system.with_transparent(basis)
 
 
 def _development(training: Corpus, seed: int) -> list[Utterance]:

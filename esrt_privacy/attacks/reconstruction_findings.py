@@ -1,20 +1,23 @@
-"""From judgements to findings: figures with intervals over speakers, floors, ceiling, control and verdict."""
+"""From judgements to figures: intervals over speakers, floors, ceiling and control, with what a verdict rests on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from esrt_privacy.attacks.base import SEMI_INFORMED, Evidence, decide, leakage_sign
+from esrt_privacy.attacks.base import SEMI_INFORMED, leakage_sign
+from esrt_privacy.attacks.comparisons import Column, RatioComparison
+from esrt_privacy.attacks.drafts import UNDECIDED, Draft, judged
 from esrt_privacy.attacks.hearing import Judgement
 from esrt_privacy.attacks.inverter_training import frames_of
 from esrt_privacy.attacks.reconstruction import CONTROL_TAP, Outcome, Reconstruction
-from esrt_privacy.attacks.reconstruction_speakers import SpeakerTrials
+from esrt_privacy.attacks.reconstruction_speakers import ControlState, SpeakerTrials, speaker_drafts
 from esrt_privacy.corpora import Utterance
+from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.findings import BudgetPoint, Direction, Finding, Interval
-from esrt_privacy.measures.intervals import Estimate, paired_difference, speaker_bootstrap_ratio
+from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 
 CONTROL_NAME = "transparent tensor"
 CONTROL_RULE = "WER at most 40% and STOI at least 0.70 at true length"
@@ -24,11 +27,8 @@ CONTROL_RULE_WITHOUT_WORDS = (
 MOST_CONTROL_WER = 0.40
 LEAST_CONTROL_STOI = 0.70
 CEILING_NAME = "Griffin-Lim from the true mel"
-LEVEL = 0.95
 # A floor that is defined for a smaller share of the attack's utterances is a mean over a few odd ones.
 LEAST_FLOOR_SHARE = 0.5
-
-Column = tuple[list[float], list[float]]  # numerators and denominators, one an utterance
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,6 @@ LENGTH = Metric(
 )
 
 
-@dataclass(frozen=True)
-class _Draft:
-    """A figure before the verdict, which needs all figures for Holm's procedure."""
-
-    finding: Callable[[Evidence], Finding]
-    difference: Callable[[float], Estimate | None]
-
-
 class Findings:
     """Builds the findings of one outcome."""
 
@@ -107,12 +99,16 @@ class Findings:
         self._seed = seed
         self._utterances = list(outcome.corpus)
         # An utterance whose speaker is unknown counts as a speaker of its own.
-        self._clusters = [u.speaker or f"?{u.id}" for u in self._utterances]
+        self._clusters = speakers_of(self._utterances)
         self.control_passed, self.control_words = self._control()
 
     def findings(self) -> tuple[Finding, ...]:
         """The audited tap's findings first, then the taps beside it."""
-        drafts = []
+        return judged(self.drafts())
+
+    def drafts(self) -> tuple[Draft, ...]:
+        """The findings before their verdicts, for an audit that judges other attacks with them."""
+        drafts: list[Draft | None] = []
         for tap, result in self._outcome.taps.items():
             audited = bool(result.at_own_length)
             for metric in METRICS:
@@ -124,9 +120,11 @@ class Findings:
             if audited:
                 drafts.append(self._draft(LENGTH, tap, result, result.at_own_length, ""))
             if self._trials is not None:
-                drafts += self._speaker_drafts(tap, result)
-        drafts = [d for d in drafts if d is not None]
-        return _with_verdicts([d for d in drafts if d is not None])
+                state = ControlState(self.control_passed, self.control_words, self._control_rule)
+                drafts += speaker_drafts(
+                    self._trials, self._outcome, tap, result, self._another(), state, self._seed
+                )
+        return tuple(draft for draft in drafts if draft is not None)
 
     def budget(self) -> tuple[BudgetPoint, ...]:
         """The training curves of the attackers."""
@@ -165,7 +163,7 @@ class Findings:
         result: Reconstruction,
         judgements: dict[str, Judgement],
         variant: str,
-    ) -> _Draft | None:
+    ) -> Draft | None:
         own = self._columns(metric, judgements)
         if not np.isfinite(np.array(own[0])).any():
             return None
@@ -175,80 +173,58 @@ class Findings:
             floors = {"median length": self._lengths_of_others()}
         floors, too_thin = self._floors(metric, own, floors)
         estimates = {name: self._estimate(metric, rows) for name, rows in floors.items()}
-        sign = leakage_sign(metric.leaks_when)
-        known = {n: e for n, e in estimates.items() if np.isfinite(e.value)}
-        strongest = max(known, key=lambda n: sign * known[n].value) if known else None
-
-        def difference(level: float) -> Estimate | None:
-            if strongest is None:
-                return None
-            floor = self._columns(metric, floors[strongest])
-            sides = (own, floor) if sign > 0 else (floor, own)
-            rng = np.random.default_rng([self._seed, 1])
-            return paired_difference(*sides[0], *sides[1], self._clusters, rng, level=level)
-
+        comparisons = tuple(
+            RatioComparison(
+                name,
+                own,
+                self._columns(metric, rows),
+                self._clusters,
+                leakage_sign(metric.leaks_when),
+            )
+            for name, rows in floors.items()
+            if np.isfinite(estimates[name].value)
+        )
         control = outcome.taps.get(CONTROL_TAP)
         shows_control = control is not None and tap != CONTROL_TAP and metric is not LENGTH
         title = f"{metric.name} at its own length" if variant else metric.name
         slug = f"{metric.slug}-own-length" if variant else metric.slug
         estimate = self._estimate(metric, judgements)
-        passed, words = self.control_passed, self.control_words
-        if metric is LENGTH:
-            # A length is read off without any speech coming back: intelligibility is no control of that.
-            passed = None
 
-        def finding(evidence: Evidence) -> Finding:
-            verdict, reason = decide(metric.name, _scaled(evidence, metric.scale), passed, words)
-            return Finding(
-                id=f"reconstruction.{_slug(tap)}.{slug}",
-                question=f"Speech reconstructed from {tap} of {outcome.system.name}: {metric.question}",
-                system=outcome.system.name,
-                system_fingerprint=result.attacker.tap_fingerprint,
-                corpus=outcome.corpus.name,
-                tap=tap,
-                attacker=SEMI_INFORMED.name,
-                position=SEMI_INFORMED.position,
-                attack="reconstruction",
-                metric=title,
-                unit=metric.unit,
-                leaks_when=metric.leaks_when,
-                estimate=Interval.of(estimate, metric.scale),
-                floors={n: Interval.of(e, metric.scale) for n, e in estimates.items()},
-                ceiling=None
-                if metric is LENGTH
-                else Interval.of(self._estimate(metric, outcome.ceiling), metric.scale),
-                ceiling_name="" if metric is LENGTH else CEILING_NAME,
-                control=Interval.of(self._estimate(metric, control.at_true_length), metric.scale)
-                if shows_control and control is not None
-                else None,
-                control_name=CONTROL_NAME if shows_control else "",
-                control_rule=self._control_rule if shows_control else "",
-                control_passed=bool(self.control_passed) if shows_control else None,
-                verdict=verdict,
-                reason=f"{outcome.system.name} at {tap}, {title}: {reason}",
-                utterances=int(np.isfinite(np.array(own[0])).sum()),
-                speakers=len(set(self._clusters)),
-                seeds=(result.attacker.seed,),
-                notes=(*self._notes(metric, own), *too_thin),
-            )
-
-        return _Draft(finding, difference)
-
-    def _speaker_drafts(self, tap: str, result: Reconstruction) -> list[_Draft | None]:
-        from esrt_privacy.attacks.reconstruction_speakers import speaker_drafts
-
-        return [
-            _Draft(finding, difference)
-            for finding, difference in speaker_drafts(
-                self._trials,
-                self._outcome,
-                tap,
-                result,
-                self._another(),
-                (self.control_passed, self.control_words, self._control_rule),
-                self._seed,
-            )
-        ]
+        finding = Finding(
+            id=f"reconstruction.{_slug(tap)}.{slug}",
+            question=f"Speech reconstructed from {tap} of {outcome.system.name}: {metric.question}",
+            system=outcome.system.name,
+            system_fingerprint=result.attacker.tap_fingerprint,
+            corpus=outcome.corpus.name,
+            tap=tap,
+            attacker=SEMI_INFORMED.name,
+            position=SEMI_INFORMED.position,
+            attack="reconstruction",
+            metric=title,
+            unit=metric.unit,
+            leaks_when=metric.leaks_when,
+            estimate=Interval.of(estimate, metric.scale),
+            floors={n: Interval.of(e, metric.scale) for n, e in estimates.items()},
+            ceiling=None
+            if metric is LENGTH
+            else Interval.of(self._estimate(metric, outcome.ceiling), metric.scale),
+            ceiling_name="" if metric is LENGTH else CEILING_NAME,
+            control=Interval.of(self._estimate(metric, control.at_true_length), metric.scale)
+            if shows_control and control is not None
+            else None,
+            control_name=CONTROL_NAME if shows_control else "",
+            control_rule=self._control_rule if shows_control else "",
+            control_passed=bool(self.control_passed) if shows_control else None,
+            verdict="untested",
+            reason=UNDECIDED,
+            utterances=int(np.isfinite(np.array(own[0])).sum()),
+            speakers=len(set(self._clusters)),
+            seeds=(result.attacker.seed,),
+            notes=(*self._notes(metric, own), *too_thin),
+        )
+        # A length is read off without any speech coming back: intelligibility is no control of that.
+        passed = None if metric is LENGTH else self.control_passed
+        return Draft(finding, comparisons, metric.scale, self._seed, passed, self.control_words)
 
     def _floors(
         self, metric: Metric, own: Column, floors: dict[str, dict[str, Judgement]]
@@ -272,8 +248,6 @@ class Findings:
 
     def _lengths_of_others(self) -> dict[str, Judgement]:
         """A guess at the length without the tensor: the median length of the test utterances."""
-        from dataclasses import replace
-
         seconds = float(np.median([frames_of(u) / 100 for u in self._utterances]))
         rows = next(iter(self._outcome.taps.values())).at_own_length
         return {key: replace(row, seconds=seconds) for key, row in rows.items()}
@@ -300,48 +274,6 @@ class Findings:
             why = "not English with a text, or AN4" if metric.slug == "wer" else "not defined there"
             notes.append(f"{missing} utterances without this measure ({why})")
         return tuple(notes)
-
-
-def _with_verdicts(drafts: Sequence[_Draft]) -> tuple[Finding, ...]:
-    """Holm's step-down procedure (Holm 1979) over all findings of the run, by intervals of growing level."""
-    plain = [draft.difference(LEVEL) for draft in drafts]
-    strength = [_strength(estimate) for estimate in plain]
-    order = sorted(range(len(drafts)), key=lambda i: -strength[i])
-    corrected: dict[int, float] = {}
-    for rank, i in enumerate(order):
-        level = 1 - (1 - LEVEL) / (len(drafts) - rank)
-        estimate = drafts[i].difference(level)
-        if estimate is None or not estimate.low > 0:
-            break
-        corrected[i] = estimate.low
-    return tuple(
-        draft.finding(_evidence(plain[i], corrected.get(i))) for i, draft in enumerate(drafts)
-    )
-
-
-def _strength(estimate: Estimate | None) -> float:
-    """How many half-widths the difference lies above zero: orders findings as p-values would."""
-    if estimate is None or not np.isfinite(estimate.low) or estimate.value <= estimate.low:
-        return -np.inf
-    return (estimate.value) / (estimate.value - estimate.low)
-
-
-def _evidence(estimate: Estimate | None, corrected: float | None) -> Evidence:
-    if estimate is None or not np.isfinite(estimate.low):
-        return Evidence(None, None, None, None)
-    return Evidence(estimate.value, estimate.low, estimate.high, corrected)
-
-
-def _scaled(evidence: Evidence, scale: float) -> Evidence:
-    def times(value: float | None) -> float | None:
-        return None if value is None else value * scale
-
-    return Evidence(
-        times(evidence.difference),
-        times(evidence.low),
-        times(evidence.high),
-        times(evidence.corrected_low),
-    )
 
 
 def _slug(tap: str) -> str:

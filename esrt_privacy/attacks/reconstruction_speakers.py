@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from esrt_privacy.attacks.base import SEMI_INFORMED, Evidence, decide
+from esrt_privacy.attacks.base import SEMI_INFORMED
+from esrt_privacy.attacks.comparisons import Comparison, EerComparison, RatioComparison
+from esrt_privacy.attacks.drafts import UNDECIDED, Draft
 from esrt_privacy.attacks.hearing import Judge, Judgement
 from esrt_privacy.attacks.reconstruction import CONTROL_TAP, Outcome, Reconstruction
 from esrt_privacy.corpora import Corpus, Utterance
+from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import AudioError
 from esrt_privacy.findings import Direction, Finding, Interval
-from esrt_privacy.measures.intervals import Estimate, paired_difference, speaker_bootstrap_ratio
+from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.measures.verification import eer_speaker_bootstrap
 from esrt_privacy.progress import Reporter, silent
 
 ENROLMENT_UTTERANCES = 3
 SYNTHETIC_CORPORA = ("demo", "synth-train", "synth-test")
+NO_POPULATION = "synthetic voices are no population, so no verdict rests on them"
+ANOTHER = "another utterance"
 Vector = np.ndarray
 
 
@@ -34,6 +39,18 @@ class SpeakerTrials:
     synthetic: bool
     few_recordings: bool  # one session a speaker: room and microphone give a speaker away too
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the figures must know."""
+        notes = [
+            "GE2E against up to three real recordings of each speaker; same-sex trials where the sex is known"
+        ]
+        if self.few_recordings:
+            notes.append(
+                "one session a speaker: room and microphone may betray a speaker too, not only the voice"
+            )
+        return tuple(notes)
+
     def model(self, speaker: str, without: str) -> Vector | None:
         """The mean voice of a speaker from recordings other than `without`."""
         rows = [v for key, v in self.enrolment.get(speaker, {}).items() if key != without]
@@ -41,20 +58,25 @@ class SpeakerTrials:
 
     def scores(
         self, utterances: list[Utterance], judgements: Mapping[str, Judgement]
-    ) -> Iterator[tuple[float, bool, str, str]]:
-        """(cosine, target, enrolled speaker, tested speaker) of every trial; same sex where it is known."""
+    ) -> Iterator[tuple[float, bool, str, str, str]]:
+        """(cosine, target, enrolled and tested speaker, utterance) of every trial; same sex where it is known.
+
+        Which trials there are does not depend on `judgements`: a cosine is nan where no voice came back.
+        """
         for u in utterances:
-            judgement = judgements.get(u.id)
-            if u.speaker is None or judgement is None or judgement.embedding is None:
+            if u.speaker is None:
                 continue
-            voice = np.array(judgement.embedding)
+            judgement = judgements.get(u.id)
+            heard = None if judgement is None else judgement.embedding
+            voice = None if heard is None else np.array(heard)
             for speaker in self.enrolment:
                 if self.sex.get(speaker) != self.sex.get(u.speaker):
                     continue
                 model = self.model(speaker, u.id)
-                if model is not None:
-                    score = float(voice @ model / np.linalg.norm(model))
-                    yield score, speaker == u.speaker, speaker, u.speaker
+                if model is None:
+                    continue
+                score = np.nan if voice is None else float(voice @ model / np.linalg.norm(model))
+                yield score, speaker == u.speaker, speaker, u.speaker, u.id
 
 
 def enrol(
@@ -92,117 +114,48 @@ def enrol(
     )
 
 
+@dataclass(frozen=True)
+class ControlState:
+    """Whether the reconstruction's positive control passed (None: not run), what it reached, and the rule."""
+
+    passed: bool | None
+    words: str
+    rule: str
+
+
 def speaker_drafts(
-    trials: SpeakerTrials | None,
-    outcome: Outcome,
-    tap: str,
-    result: Reconstruction,
-    another: dict[str, Judgement],
-    control_state: tuple[bool | None, str, str],
-    seed: int,
-) -> Iterator[tuple[Callable[[Evidence], Finding], Callable[[float], Estimate | None]]]:
-    """Speaker cosine and EER of the reconstructions, each with what decides its verdict."""
-    if trials is None:
-        return
-    utterances = list(outcome.corpus)
-    control = outcome.taps.get(CONTROL_TAP)
-    sets = {"own": result.at_true_length, "ceiling": outcome.ceiling, "another": another}
-    if control is not None and tap != CONTROL_TAP:
-        sets["control"] = control.at_true_length
-    cosines = {name: _cosines(trials, utterances, rows) for name, rows in sets.items() if rows}
-    clusters = [u.speaker or f"?{u.id}" for u in utterances]
-    ones = [1.0] * len(utterances)
-    cosine = {
-        name: speaker_bootstrap_ratio(values, ones, clusters, np.random.default_rng([seed, 2]))
-        for name, values in cosines.items()
-    }
-
-    def cosine_difference(level: float) -> Estimate | None:
-        if "another" not in cosines:
-            return None
-        rng = np.random.default_rng([seed, 3])
-        sides = (cosines["own"], ones, cosines["another"], ones)
-        return paired_difference(*sides, clusters, rng, level=level)
-
-    yield (
-        _finding(
-            "speaker cosine",
-            "higher",
-            1.0,
-            "",
-            cosine,
-            trials,
-            outcome,
-            tap,
-            result,
-            control_state,
-            {"another utterance": cosine["another"]} if "another" in cosine else {},
-        ),
-        cosine_difference,
-    )
-    eers = {name: _eer(trials, utterances, rows, seed) for name, rows in sets.items() if rows}
-    floors = {"chance": Estimate(0.5, 0.5, 0.5, len(trials.enrolment), "by definition")}
-    if "another" in eers:
-        floors["another utterance"] = eers["another"]
-
-    def eer_difference(level: float) -> Estimate | None:
-        estimate = _eer(trials, utterances, sets["own"], seed, level)
-        return Estimate(
-            0.5 - estimate.value,
-            0.5 - estimate.high,
-            0.5 - estimate.low,
-            estimate.n,
-            estimate.method,
-        )
-
-    yield (
-        _finding(
-            "speaker EER",
-            "lower",
-            100.0,
-            "%",
-            eers,
-            trials,
-            outcome,
-            tap,
-            result,
-            control_state,
-            floors,
-        ),
-        eer_difference,
-    )
-
-
-def _finding(
-    metric: str,
-    leaks_when: Direction,
-    scale: float,
-    unit: str,
-    estimates: Mapping[str, Estimate],
     trials: SpeakerTrials,
     outcome: Outcome,
     tap: str,
     result: Reconstruction,
-    control_state: tuple[bool | None, str, str],
-    floors: Mapping[str, Estimate],
-) -> Callable[[Evidence], Finding]:
-    passed, words, rule = control_state
-    has_control = "control" in estimates
-    notes = [
-        "GE2E against up to three real recordings of each speaker; same-sex trials where the sex is known"
-    ]
-    if trials.few_recordings:
-        notes.append(
-            "one session a speaker: room and microphone may betray a speaker too, not only the voice"
-        )
+    another: dict[str, Judgement],
+    control_state: ControlState,
+    seed: int,
+) -> list[Draft]:
+    """Speaker cosine and EER of the reconstructions."""
+    utterances = list(outcome.corpus)
+    control = outcome.taps.get(CONTROL_TAP) if tap != CONTROL_TAP else None
+    heard = {
+        "own": result.at_true_length,
+        "ceiling": outcome.ceiling,
+        ANOTHER: another,
+        "control": {} if control is None else control.at_true_length,
+    }
+    scored = {
+        name: _Scored.of(trials.scores(utterances, rows)) for name, rows in heard.items() if rows
+    }
+    own, floor = scored["own"], scored.get(ANOTHER)
 
-    def finding(evidence: Evidence) -> Finding:
-        scaled = Evidence(*(None if v is None else v * scale for v in _values(evidence)))
-        verdict, reason = decide(metric, scaled, passed, words)
-        if trials.synthetic and verdict in ("leaks", "not detected"):
-            verdict = "inconclusive"
-            reason = f"synthetic voices are no population, so no verdict rests on them ({reason})"
-        return Finding(
+    def draft(
+        metric: str,
+        leaks_when: Direction,
+        unit: str,
+        estimates: Mapping[str, Estimate],
+        comparisons: list[Comparison],
+    ) -> Draft:
+        scale = 100.0 if unit == "%" else 1.0
+        has_control = "control" in estimates
+        finding = Finding(
             id=f"reconstruction.{tap.replace('.', '-')}.{metric.lower().replace(' ', '-')}",
             question=f"Speech reconstructed from {tap} of {outcome.system.name}: whose voice is it?",
             system=outcome.system.name,
@@ -216,51 +169,78 @@ def _finding(
             unit=unit,
             leaks_when=leaks_when,
             estimate=Interval.of(estimates["own"], scale),
-            floors={name: Interval.of(e, scale) for name, e in floors.items()},
+            floors={c.floor: Interval.of(estimates[c.floor], scale) for c in comparisons},
             ceiling=Interval.of(estimates["ceiling"], scale),
             ceiling_name="Griffin-Lim from the true mel",
             control=Interval.of(estimates["control"], scale) if has_control else None,
             control_name="transparent tensor" if has_control else "",
-            control_rule=rule if has_control else "",
-            control_passed=bool(passed) if has_control else None,
-            verdict=verdict,
-            reason=f"{outcome.system.name} at {tap}, {metric}: {reason}",
-            utterances=len(outcome.corpus),
+            control_rule=control_state.rule if has_control else "",
+            control_passed=bool(control_state.passed) if has_control else None,
+            verdict="untested",
+            reason=UNDECIDED,
+            utterances=len(utterances),
             speakers=len(trials.enrolment),
             seeds=(result.attacker.seed,),
-            notes=tuple(notes),
+            notes=trials.notes,
+        )
+        caution = NO_POPULATION if trials.synthetic else ""
+        return Draft(
+            finding,
+            tuple(comparisons),
+            scale,
+            seed,
+            control_state.passed,
+            control_state.words,
+            caution,
         )
 
-    return finding
+    clusters = speakers_of(utterances)
+    ones = [1.0] * len(utterances)
+    cosines = {name: rows.target_scores(utterances) for name, rows in scored.items()}
+    cosine = {
+        name: speaker_bootstrap_ratio(values, ones, clusters, np.random.default_rng([seed, 2]))
+        for name, values in cosines.items()
+    }
+    eer = {name: rows.eer(np.random.default_rng([seed, 4])) for name, rows in scored.items()}
+    eer["chance"] = Estimate(0.5, 0.5, 0.5, len(trials.enrolment), "by definition")
 
-
-def _values(evidence: Evidence) -> tuple[float | None, ...]:
-    return evidence.difference, evidence.low, evidence.high, evidence.corrected_low
-
-
-def _cosines(
-    trials: SpeakerTrials, utterances: list[Utterance], judgements: Mapping[str, Judgement]
-) -> list[float]:
-    """Each utterance's cosine to its own speaker's real voice; nan where there is none."""
-    values = []
-    for u in utterances:
-        rows = [s for s, is_target, _, _ in trials.scores([u], judgements) if is_target]
-        values.append(rows[0] if rows else float("nan"))
-    return values
-
-
-def _eer(
-    trials: SpeakerTrials,
-    utterances: list[Utterance],
-    judgements: Mapping[str, Judgement],
-    seed: int,
-    level: float = 0.95,
-) -> Estimate:
-    rows = list(trials.scores(utterances, judgements))
-    if not any(r[1] for r in rows) or all(r[1] for r in rows):
-        return Estimate(
-            float("nan"), float("nan"), float("nan"), 0, "undefined: no trials of both kinds"
+    against_cosines: list[Comparison] = []
+    against_eers: list[Comparison] = [
+        EerComparison("chance", own.scores, None, own.targets, own.enrolled, own.tested)
+    ]
+    if floor is not None:
+        sides = (cosines["own"], ones), (cosines[ANOTHER], ones)
+        against_cosines.append(RatioComparison(ANOTHER, *sides, clusters))
+        against_eers.append(
+            EerComparison(ANOTHER, own.scores, floor.scores, own.targets, own.enrolled, own.tested)
         )
-    scores, targets, enrolled, tested = (list(column) for column in zip(*rows, strict=True))
-    rng = np.random.default_rng([seed, 4])
-    return eer_speaker_bootstrap(scores, targets, enrolled, tested, rng, level=level)
+    return [
+        draft("speaker cosine", "higher", "", cosine, against_cosines),
+        draft("speaker EER", "lower", "%", eer, against_eers),
+    ]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Every trial's cosine, the same trials in the same order whoever is heard; nan without a voice."""
+
+    scores: list[float]
+    targets: list[bool]
+    enrolled: list[str]
+    tested: list[str]
+    utterances: list[str]
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[float, bool, str, str, str]]) -> _Scored:
+        columns = list(zip(*rows, strict=True)) or [()] * 5
+        return cls(*(list(column) for column in columns))
+
+    def target_scores(self, utterances: list[Utterance]) -> list[float]:
+        """Each utterance's cosine to its own speaker's real voice; nan where there is none."""
+        trials = zip(self.utterances, self.scores, self.targets, strict=True)
+        own = {key: score for key, score, is_target in trials if is_target}
+        return [own.get(u.id, float("nan")) for u in utterances]
+
+    def eer(self, rng: np.random.Generator) -> Estimate:
+        """Over speakers; see `measures.verification`."""
+        return eer_speaker_bootstrap(self.scores, self.targets, self.enrolled, self.tested, rng)

@@ -74,6 +74,9 @@ class Locale:
             speaker=row.get("client_id", "").strip() or None,
             language=next((code for tag in tags if (code := iso639_3(tag))), None),
             sex=_SEXES.get(row.get("gender", "").strip().lower()),
+            age=row.get("age", "").strip().lower() or None,
+            # since release 9 the column is called accents
+            accent=(row.get("accents", "") or row.get("accent", "")).strip() or None,
             text=row.get("sentence", "").strip() or None,
             corpus="common_voice",
             licence="CC0 1.0",

@@ -56,6 +56,10 @@ class Corpus:
         for u in self.utterances:
             labels = [u.speaker, u.session, u.language, u.sex, u.text, u.corpus]
             row = [u.id, u.fingerprint, labels, sorted(u.translations.items())]
+            rare = [u.age, u.accent, u.emotion]
+            if any(label is not None for label in rare):
+                # Only where there are any: a corpus without them keeps the fingerprint it had before.
+                row.append(rare)
             digest.update(json.dumps(row).encode() + b"\n")
         return digest.hexdigest()
 

@@ -1,8 +1,8 @@
 """JSONL manifests: one JSON object a line, audio paths relative to the manifest's folder.
 
 Two dialects, told apart row by row: this package's own (``audio, id, corpus, speaker, session,
-language, sex, text, duration, licence``) and the lists released with ESRT (``id, audio, src, tgt,
-asr, s2tt``), where a recording comes back once for each target language.
+language, sex, age, accent, emotion, text, duration, licence``) and the lists released with ESRT
+(``id, audio, src, tgt, asr, s2tt``), where a recording comes back once for each target language.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from esrt_privacy.corpora.utterance import Found, Utterance, shown
 
 FILE_NAME = "manifest.jsonl"
 
-_LABELS = ("id", "corpus", "speaker", "session", "language", "sex", "text", "licence")
+_LABELS = (
+    *("id", "corpus", "speaker", "session", "language", "sex", "age", "accent", "emotion"),
+    *("text", "licence"),
+)
 _ESRT_LABELS = ("id", "src", "tgt", "asr", "s2tt", "speaker", "session", "sex", "corpus", "licence")
 _ESRT_MARKS = frozenset({"src", "tgt", "asr", "s2tt"})
 

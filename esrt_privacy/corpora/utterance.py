@@ -25,7 +25,8 @@ class Utterance:
     """A recording, or the stretch from ``start`` to ``end`` (s) of one, and its labels.
 
     ``language`` and the keys of ``translations`` are ISO 639-3; ``sex`` is "F" or "M" where a
-    corpus says so; ``duration`` (s) is that of the window. None means unknown.
+    corpus says so; ``duration`` (s) is that of the window. ``age`` (years, or the corpus's own
+    group), ``accent`` and ``emotion`` are in the corpus's own words. None means unknown.
     """
 
     id: str
@@ -42,6 +43,9 @@ class Utterance:
     start: float = 0.0
     end: float | None = None
     channel: Channel | None = None
+    age: str | None = None
+    accent: str | None = None
+    emotion: str | None = None
 
     def waveform(self) -> NDArray[np.float32]:
         """The window's samples, float32 (samples,) at 16 kHz, through the channel if there is one.

@@ -94,8 +94,9 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def forest_rows(findings: Sequence[Finding]) -> list[ForestRow]:
-    """The lines of one metric's plot: each tap's attack, then the references, each said once."""
-    rows = [ForestRow(f"attack on {plain(f.tap)}", f.estimate, ATTACK) for f in findings]
+    """The lines of one metric's plot: each attack, then the references, each said once."""
+    labels = attack_labels(findings)
+    rows = [ForestRow(label, f.estimate, ATTACK) for label, f in zip(labels, findings, strict=True)]
     references: list[ForestRow] = []
     for finding in findings:
         if finding.control is not None:
@@ -114,6 +115,17 @@ def forest_rows(findings: Sequence[Finding]) -> list[ForestRow]:
         if row not in rows:
             rows.append(row)
     return rows
+
+
+def attack_labels(findings: Sequence[Finding]) -> list[str]:
+    """What tells findings of one metric apart: the tap, then the attacker, then the end of the id."""
+    labels = [f"attack on {plain(f.tap)}" for f in findings]
+    more = [f"{f.attacker} attack on {plain(f.tap)}" for f in findings]
+    labels = [b if labels.count(a) > 1 else a for a, b in zip(labels, more, strict=True)]
+    ends = [
+        f"{label}, {f.id.rpartition('.')[2]}" for label, f in zip(labels, findings, strict=True)
+    ]
+    return [b if labels.count(a) > 1 else a for a, b in zip(labels, ends, strict=True)]
 
 
 @styled

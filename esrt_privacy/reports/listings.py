@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from esrt_privacy.audit.plan import Plan
     from esrt_privacy.captures import Capture
     from esrt_privacy.corpora import Corpus
 
@@ -82,6 +84,30 @@ def assets_table() -> Table:
     for row in status():
         size = f"{row.download_size / 1e6:.0f} MB"
         table.add_row(row.name, row.what, row.licence, size, row.state)
+    return table
+
+
+def plans_table(plans: Mapping[str, Plan]) -> Table:
+    """What each plan runs: a row for each attack, with its taps and seeds."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Audit plans")
+    for head in ("plan", "systems", "corpus", "attack", "taps", "seeds", "attackers"):
+        table.add_column(head, overflow="fold")
+    for name, plan in plans.items():
+        for row, attack in enumerate(plan.attacks):
+            first = (name, ", ".join(plan.systems), plan.corpus) if row == 0 else ("", "", "")
+            seeds = ", ".join(map(str, plan.seeds_of(attack)))
+            cells = (
+                *first,
+                attack.name,
+                ", ".join(plan.taps_of(attack)),
+                seeds,
+                ", ".join(attack.attackers or ("all",)),
+            )
+            table.add_row(*map(Text, cells))
+        table.add_section()
     return table
 
 

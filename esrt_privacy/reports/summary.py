@@ -29,7 +29,7 @@ def print_summary(run: Run, console: "Console | None" = None) -> None:
 
 
 def summary_table(run: Run) -> "Table":
-    """A row for each finding: metric, value with interval, strongest floor, control, verdict."""
+    """A row for each finding: attack and attacker, metric, value with interval, strongest floor, control, verdict."""
     from rich.table import Table
     from rich.text import Text
 
@@ -39,6 +39,7 @@ def summary_table(run: Run) -> "Table":
         header_style="bold",
     )
     table.add_column("tap")
+    table.add_column("attack")
     table.add_column("metric", overflow="fold")
     table.add_column("value (interval)", justify="right")
     table.add_column("floor", justify="right")
@@ -49,7 +50,8 @@ def summary_table(run: Run) -> "Table":
         # Text, not str: names and metrics must not be read as rich's markup.
         table.add_row(
             Text(wording.plain(finding.tap)),
-            Text(wording.plain(finding.metric)),
+            Text(wording.attack_by(finding)),
+            Text(_metric(finding, run)),
             Text(wording.with_bounds(finding.estimate, finding.unit)),
             Text(_floor(finding)),
             Text(_value(finding.ceiling, finding.unit)),
@@ -57,6 +59,18 @@ def summary_table(run: Run) -> "Table":
             Text(finding.verdict, style=VERDICT_STYLES[finding.verdict]),
         )
     return table
+
+
+def _metric(finding: Finding, run: Run) -> str:
+    """The metric, with the end of the finding's id where an attack measures it more than once at a tap."""
+
+    def asked(of: Finding) -> tuple[str, ...]:
+        return of.system, of.tap, of.attack, of.attacker, of.metric
+
+    metric = wording.plain(finding.metric)
+    if sum(asked(other) == asked(finding) for other in run.findings) < 2:
+        return metric
+    return f"{metric} ({finding.id.rpartition('.')[2]})"
 
 
 def _floor(finding: Finding) -> str:

@@ -46,7 +46,7 @@ ATTACKER_HOLDS: Mapping[Attacker, str] = {
     "compares them without training anything. A quick look.",
     "semi-informed": "Holds the intercepted tensors and the part of the system that runs on "
     "every user's device. With it, the attacker turns recordings of other people into any "
-    "number of pairs of audio and tensor, and trains a network to undo the encoding.",
+    "number of pairs of audio and tensor, and trains networks on them.",
     "cross-modal": "As semi-informed, and holds an ordinary voice recording of the person "
     "looked for.",
     "white-box": "As semi-informed, and computes gradients through the part that runs on the "
@@ -156,6 +156,11 @@ def verdict_sentence(finding: Finding) -> str:
                 f"No leak was detected in the {tensors} on {corpus}: the {attack} "
                 f"attack reaches {metric} {value}{against}, which bounds this attacker only."
             )
+        case "inconclusive" if finding.estimate.value is None:
+            return (
+                f"Whether the {tensors} leak on {corpus} stays open: the {attack} attack could "
+                "not be measured."
+            )
         case "inconclusive":
             return (
                 f"Whether the {tensors} leak on {corpus} stays open: the {attack} "
@@ -190,6 +195,11 @@ def tally(findings: Iterable[Finding]) -> dict[Verdict, int]:
 def tally_in_words(findings: Iterable[Finding]) -> str:
     """ "2 leaks, 1 inconclusive" as a list of counts with their verdicts."""
     return ", ".join(f"{count} × {verdict}" for verdict, count in tally(findings).items())
+
+
+def attack_by(finding: Finding) -> str:
+    """The attack and who makes it: "speaker, semi-informed"."""
+    return f"{plain(finding.attack)}, {finding.attacker}"
 
 
 def direction(finding: Finding) -> str:

@@ -321,12 +321,12 @@ def test_trials_are_of_one_sex_where_it_is_known():
     known = replace(trials(rows), sex=sexes)
     scored = list(known.scores(list(rows), judgements(rows, 1.0, None, 1, "own")))
     assert len(scored) == 8 * 2
-    assert {(sexes[enrolled], sexes[tested]) for _, _, enrolled, tested in scored} == {
+    assert {(sexes[enrolled], sexes[tested]) for _, _, enrolled, tested, _ in scored} == {
         ("F", "F"),
         ("M", "M"),
     }
-    targets = [score for score, target, _, _ in scored if target]
-    assert min(targets) > max(score for score, target, _, _ in scored if not target)
+    targets = [score for score, target, *_ in scored if target]
+    assert min(targets) > max(score for score, target, *_ in scored if not target)
 
 
 def test_enrolment_needs_two_speakers_with_two_recordings(tiny_judge, tiny_speech):

@@ -68,6 +68,7 @@ def test_a_language_gives_its_validated_clips_each_once(tmp_path):
     first = corpus.utterances[0]
     assert (first.id, first.session) == ("common_voice_en_2", None)
     assert (first.corpus, first.licence) == ("common_voice", "CC0 1.0")
+    assert (first.age, first.accent, first.emotion) == ("twenties", "England", None)
     assert first.waveform().size == pytest.approx(0.2 * 16_000, abs=3000)  # MP3 pads
 
 

@@ -144,8 +144,11 @@ def test_fingerprint_follows_content_labels_and_order_but_not_the_place(tmp_path
         Corpus("x", (replace(a, speaker="s"), b)),
         Corpus("x", (replace(a, id="c"), b)),
         corpus.with_channel(1),
+        Corpus("x", (replace(a, age="twenties"), b)),
+        Corpus("x", (replace(a, accent="twenties"), b)),
+        Corpus("x", (replace(a, emotion="twenties"), b)),
     ]
-    assert len({corpus.fingerprint, *(other.fingerprint for other in others)}) == 6
+    assert len({corpus.fingerprint, *(other.fingerprint for other in others)}) == 9
     before = a.fingerprint
     write("here/a.wav", seconds=1.1, seed=3)
     assert a.fingerprint != before

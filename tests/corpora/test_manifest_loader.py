@@ -22,6 +22,7 @@ def test_columns_become_labels_and_paths_start_at_the_manifest(rows, write):
     write("clips/a.flac", 1.5)
     row = {"audio": "clips/a.flac", "id": "a", "corpus": "c", "speaker": "s", "session": 7,
            "language": "eng", "sex": "F", "text": "Yes.", "duration": 99, "licence": "CC0",
+           "age": 31, "accent": "Leeds", "emotion": " calm ",
            "translations": {"deu": "Ja."}, "unknown column": [1]}  # fmt: skip
     path = rows(row)
     corpus = load_corpus(path.parent)
@@ -29,6 +30,7 @@ def test_columns_become_labels_and_paths_start_at_the_manifest(rows, write):
     assert corpus.notes == ()
     assert (u.id, u.corpus, u.speaker, u.session, u.language) == ("a", "c", "s", "7", "eng")
     assert (u.sex, u.text, u.licence, dict(u.translations)) == ("F", "Yes.", "CC0", {"deu": "Ja."})
+    assert (u.age, u.accent, u.emotion) == ("31", "Leeds", "calm")
     assert u.duration == 1.5  # measured, not believed
     assert load_corpus(path).fingerprint == corpus.fingerprint
 

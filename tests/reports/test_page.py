@@ -13,7 +13,13 @@ import soundfile
 from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import Example, Interval, Rendition, Run
 from esrt_privacy.reports import media
-from esrt_privacy.reports.figures import FLOOR, forest_rows, forest_svg, spectrogram_db
+from esrt_privacy.reports.figures import (
+    FLOOR,
+    attack_labels,
+    forest_rows,
+    forest_svg,
+    spectrogram_db,
+)
 from esrt_privacy.reports.page import render_page, write_page
 from tests.reports.fake_run import fake_run, finding, sentence_like, write_sounds
 
@@ -234,3 +240,20 @@ def test_spectrogram_of_a_tone_peaks_at_its_frequency() -> None:
     middle = spectrum[:, spectrum.shape[1] // 2]
     assert abs(np.argmax(middle) * (rate / 2) / (len(middle) - 1) - hertz) <= 20
     assert spectrogram_db(np.zeros(800), rate).max() == -70.0
+
+
+def test_attacks_of_one_metric_are_told_apart_in_their_figure() -> None:
+    eer = {"attack": "speaker", "metric": "speaker EER"}
+    lazy = finding(id="speaker.qformer.lazy", attacker="lazy-informed", **eer)
+    two = finding(id="speaker.qformer.same-sex", **eer)
+    mixed = finding(id="speaker.qformer.mixed", **eer)
+    assert attack_labels([two]) == ["attack on qformer"]
+    assert attack_labels([lazy, two]) == [
+        "lazy-informed attack on qformer",
+        "semi-informed attack on qformer",
+    ]
+    assert attack_labels([lazy, two, mixed])[1:] == [
+        "semi-informed attack on qformer, same-sex",
+        "semi-informed attack on qformer, mixed",
+    ]
+    assert [row.label for row in forest_rows([two, mixed])][:2] == attack_labels([two, mixed])

@@ -78,3 +78,22 @@ def test_terminal_table_shows_every_finding_and_reads_no_markup_from_names(tmp_p
     assert text.count("leaks") == 5
     assert "[red]" in text and "\x1b" not in text
     assert "The qformer tensors of the system reference leak on the corpus demo" in text
+
+
+def test_an_attack_without_a_figure_is_said_to_be_unmeasured() -> None:
+    unmeasured = finding(verdict="inconclusive", estimate=Interval(value=None), floors={})
+    sentence = wording.verdict_sentence(unmeasured)
+    assert sentence.endswith("the reconstruction attack could not be measured.")
+
+
+def test_terminal_table_says_which_attack_and_who(tmp_path) -> None:
+    linked = {"attack": "linkage", "attacker": "lazy-informed", "metric": "EER"}
+    person, recording = (finding(id=f"linkage.qformer.{n}", **linked) for n in ("person", "same"))
+    run = fake_run(tmp_path).model_copy(update={"findings": (finding(), person, recording)})
+    output = io.StringIO()
+    print_summary(run, Console(file=output, width=200))
+    assert "reconstruction, semi-informed" in output.getvalue()
+    assert output.getvalue().count("linkage, lazy-informed") == 2
+    # What one attack asks twice is told apart, what it asks once stays plain.
+    assert "EER (person)" in output.getvalue() and "EER (same)" in output.getvalue()
+    assert "word error rate (" not in output.getvalue()

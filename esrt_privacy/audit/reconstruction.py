@@ -1,35 +1,28 @@
-"""Runs an audit from a request to a report: corpora, systems, captures, attacks, findings, pages.
-
-The one place that knows every room. Each part writes to the output folder before the next begins, so that a killed run
-goes on where it was when the same request is made again.
-"""
+"""One reconstruction attack, from a request to a report: `esrt-privacy reconstruct`."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import shlex
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esrt_privacy import __version__
-from esrt_privacy.errors import AttackError, ReportError, SystemUnavailable
+from esrt_privacy.audit.material import Material, learnt_from, same_corpus, tested
+from esrt_privacy.audit.record import DEMO_IS_SYNTHETIC, Done, make_folder, versions
 from esrt_privacy.progress import Reporter, silent
 
 if TYPE_CHECKING:
     from esrt_privacy.attacks.hearing import Judge
     from esrt_privacy.attacks.reconstruction import Outcome
-    from esrt_privacy.attacks.reconstruction_speakers import SpeakerTrials
+    from esrt_privacy.attacks.reconstruction_findings import Findings
     from esrt_privacy.corpora import Corpus, Split
     from esrt_privacy.findings import Example, Run
     from esrt_privacy.systems.base import ControlledSystem
 
 MOST_EXAMPLES = 4
-LIBRARIES = ("torch", "torchaudio", "transformers", "numpy", "scipy", "librosa", "pystoi")
 
 
 @dataclass(frozen=True)
@@ -53,12 +46,14 @@ class ReconstructionRequest:
 
 
 @dataclass(frozen=True)
-class Done:
-    """Where the results lie."""
+class Attacked:
+    """What the attack found, before verdicts and before anything but sounds is written."""
 
-    run: Run
-    report: Path
-    notes: tuple[str, ...] = field(default=())
+    outcome: Outcome
+    findings: Findings
+    judge: Judge
+    split: Split | None
+    notes: tuple[str, ...]
 
 
 def reconstruct(
@@ -69,13 +64,28 @@ def reconstruct(
     `judge` measures the sounds; by default Whisper-tiny.en and GE2E. Raises one of the package's errors, in one line,
     where the request cannot be carried out.
     """
+    from esrt_privacy.findings import write_run
+    from esrt_privacy.reports.page import write_page
+
+    attacked = attack_by_ear(request, report, judge)
+    report("writing the report", 0, 1)
+    run = _run(request, attacked)
+    write_run(run, request.out)
+    page = write_page(run, request.out)
+    report("writing the report", 1, 1)
+    return Done(run, page, run.corpus.notes)
+
+
+def attack_by_ear(
+    request: ReconstructionRequest, report: Reporter = silent, judge: Judge | None = None
+) -> Attacked:
+    """The attack itself; an audit of several attacks judges its findings with the others'. See `reconstruct`."""
     from esrt_privacy.assets import cache_folder
     from esrt_privacy.attacks import reconstruction
     from esrt_privacy.attacks.inverter_training import Budget, TrainingOptions
+    from esrt_privacy.attacks.reconstruction_findings import Findings
     from esrt_privacy.attacks.reconstruction_speakers import enrol
     from esrt_privacy.corpora import load_corpus
-    from esrt_privacy.findings import write_run
-    from esrt_privacy.reports.page import write_page
     from esrt_privacy.systems.registry import build_system
 
     options = TrainingOptions(Budget.parse(request.budget), seed=request.seed)
@@ -88,7 +98,7 @@ def reconstruct(
     reconstruction.require_taps(system, taps)
     # The judge before any work: a missing one is said now, not after hours.
     judge = judge or _judge(request.weights)
-    _make_folder(request.out)
+    make_folder(request.out)
     parts = _parts(request, full)
     tests, notes = parts.tests, list(parts.notes)
     if request.channel is not None:
@@ -113,62 +123,26 @@ def reconstruct(
     trials = enrol(tests, outcome.corpus, judge, report)
     if trials is None:
         notes.append("no speaker findings: they need two speakers with two recordings each")
-    report("writing the report", 0, 1)
-    run = _run(request, outcome, trials, judge, notes, parts.split)
-    write_run(run, request.out)
-    page = write_page(run, request.out)
-    report("writing the report", 1, 1)
-    return Done(run, page, run.corpus.notes)
+    findings = Findings(outcome, trials, request.seed)
+    return Attacked(outcome, findings, judge, parts.split, tuple(notes))
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What is trained on and what is tested, which share nothing; the split that says so, if there is one."""
-
-    training: Corpus | None
-    tests: Corpus
-    split: Split | None
-    notes: tuple[str, ...] = ()
-
-
-def _parts(request: ReconstructionRequest, full: Corpus) -> _Parts:
+def _parts(request: ReconstructionRequest, full: Corpus) -> Material:
     """Test and training utterances of a request. The shipped adapter's training data is never tested on."""
     from esrt_privacy.attacks import reconstruction
-    from esrt_privacy.attacks.attackers import without
     from esrt_privacy.corpora import load_corpus
-    from esrt_privacy.systems.registry import REFERENCE_NAMES
 
-    split, heard = shipped_split() if request.system in REFERENCE_NAMES else (None, frozenset())
-    tests = reconstruction.test_part(full, split, heard)
+    tests, split = tested(request.system, full)
     if request.train_corpus is None:
-        return _Parts(None, tests, split)
-    same = _same_corpus(request.train_corpus, request.corpus)
+        return Material(None, tests, split)
+    same = same_corpus(request.train_corpus, request.corpus)
     if same and len(tests) == len(full):
         training, tests, split = reconstruction.divided(full, request.seed)
         split.save(request.out / "split.json")
-        return _Parts(training, tests, split)
+        return Material(training, tests, split)
     asked = full if same else load_corpus(request.train_corpus)
-    training = without(asked, tests)
-    notes = () if same else tuple(f"training corpus: {note}" for note in asked.notes)
-    if len(training) < len(asked):
-        left_out = len(asked) - len(training)
-        notes += (
-            f"left {left_out} training utterances out: their speaker, sentence or recording is in the"
-            " test corpus",
-        )
-    if not len(training):
-        raise AttackError(
-            f"{asked.name}: nothing is left to train on that is not in the test corpus; give other recordings"
-        )
-    return _Parts(training, tests, split, notes)
-
-
-def _same_corpus(first: str, second: str) -> bool:
-    """Whether two specifications name one corpus; a folder may be spelled in several ways."""
-    return first == second or (
-        "demo" not in (first, second)
-        and Path(first).expanduser().resolve() == Path(second).expanduser().resolve()
-    )
+    training, notes = learnt_from(asked, tests, same)
+    return Material(training, tests, split, notes)
 
 
 def _judge(weights: Path | None) -> Judge:
@@ -181,64 +155,10 @@ def _judge(weights: Path | None) -> Judge:
     return Judge(Recogniser.load("whisper-tiny.en", weights), speakers)
 
 
-def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReportError(
-            f"{out}: cannot hold the report ({error.strerror}); give another folder as --out"
-        ) from error
-
-
-def shipped_split() -> tuple[Split, frozenset[str]]:
-    """The split that the shipped adapter and attackers keep to, and the recordings they were trained on."""
-    from esrt_privacy.corpora import Split
-    from esrt_privacy.systems.registry import reference_folder
-
-    folder = reference_folder()
-    path = folder / "training_audio.txt"
-    try:
-        heard = path.read_text(encoding="ascii").split()
-    except OSError as error:
-        raise SystemUnavailable(
-            f"{path}: missing from this installation, so nobody knows what the reference was trained on;"
-            " reinstall esrt-privacy"
-        ) from error
-    return Split.load(folder / "split.json"), frozenset(heard)
-
-
-def _run(
-    request: ReconstructionRequest,
-    outcome: Outcome,
-    trials: SpeakerTrials | None,
-    judge: Judge,
-    notes: Sequence[str],
-    split: Split | None,
-) -> Run:
-    from esrt_privacy.attacks.reconstruction_findings import Findings
+def _run(request: ReconstructionRequest, attacked: Attacked) -> Run:
     from esrt_privacy.findings import AuditedCorpus, Run
 
-    builder = Findings(outcome, trials, request.seed)
-    fingerprints = {
-        "corpus": outcome.corpus.fingerprint,
-        "judge": judge.fingerprint,
-        **{f"system at {name}": c.system_fingerprint for name, c in outcome.captures.items()},
-        **{f"capture at {name}": c.fingerprint for name, c in outcome.captures.items()},
-    }
-    if split is not None:
-        fingerprints["split"] = split.fingerprint
-    comments = [
-        f"attacker at {tap}: {r.attacker.source}, trained on {r.attacker.trained_on}"
-        f" ({r.attacker.utterances} utterances, budget {r.attacker.budget})"
-        for tap, r in outcome.taps.items()
-    ]
-    comments.append(f"positive control: {builder.control_words}")
-    corpora = {u.corpus for u in outcome.corpus}
-    if "demo" in corpora:
-        comments.append(
-            "the demo corpus is synthetic: blended voices are no population, and clean read speech is easier"
-            " than recordings of people"
-        )
+    outcome, findings = attacked.outcome, attacked.findings
     return Run(
         tool_version=__version__,
         created=datetime.now(UTC),
@@ -249,20 +169,44 @@ def _run(
             fingerprint=outcome.corpus.fingerprint,
             utterances=len(outcome.corpus),
             speakers=len(outcome.corpus.speakers),
-            notes=(*outcome.corpus.notes, *notes),
+            notes=(*outcome.corpus.notes, *attacked.notes),
         ),
-        fingerprints=fingerprints,
+        fingerprints={"corpus": outcome.corpus.fingerprint, **fingerprints(attacked)},
         seeds={"audit": request.seed},
-        versions=_versions(),
-        findings=builder.findings(),
-        examples=_examples(outcome, request.out),
-        budget=builder.budget(),
-        comments=tuple(comments),
+        versions=versions(),
+        findings=findings.findings(),
+        examples=examples(outcome, request.out),
+        budget=findings.budget(),
+        comments=comments(attacked),
     )
 
 
-def _examples(outcome: Outcome, out: Path) -> tuple[Example, ...]:
-    """A few utterances of different speakers, with the sounds written beside the findings."""
+def fingerprints(attacked: Attacked) -> dict[str, str]:
+    """Of everything that decided the figures but the corpus."""
+    captures = attacked.outcome.captures.items()
+    found = {
+        "judge": attacked.judge.fingerprint,
+        **{f"system at {name}": c.system_fingerprint for name, c in captures},
+        **{f"capture at {name}": c.fingerprint for name, c in captures},
+    }
+    return found if attacked.split is None else found | {"split": attacked.split.fingerprint}
+
+
+def comments(attacked: Attacked) -> tuple[str, ...]:
+    """Who attacked, and what a reader must know of it."""
+    said = [
+        f"attacker at {tap}: {r.attacker.source}, trained on {r.attacker.trained_on}"
+        f" ({r.attacker.utterances} utterances, budget {r.attacker.budget})"
+        for tap, r in attacked.outcome.taps.items()
+    ]
+    said.append(f"positive control: {attacked.findings.control_words}")
+    if "demo" in {u.corpus for u in attacked.outcome.corpus}:
+        said.append(DEMO_IS_SYNTHETIC)
+    return tuple(said)
+
+
+def examples(outcome: Outcome, out: Path, folder: str = "audio") -> tuple[Example, ...]:
+    """A few utterances of different speakers, with the sounds written to `folder` beside the findings."""
     import soundfile
 
     from esrt_privacy.attacks.reconstruction import CONTROL_TAP
@@ -275,9 +219,9 @@ def _examples(outcome: Outcome, out: Path) -> tuple[Example, ...]:
         if u.speaker not in speakers or u.speaker is None:
             speakers.add(u.speaker)
             chosen.append(u)
-    (out / "audio").mkdir(parents=True, exist_ok=True)
+    (out / folder).mkdir(parents=True, exist_ok=True)
     control = outcome.taps.get(CONTROL_TAP) if audited != CONTROL_TAP else None
-    examples = []
+    found = []
     for number, u in enumerate(chosen[:MOST_EXAMPLES], 1):
         renditions = {
             "reconstruction": (audited, result.at_true_length, f"from {audited}"),
@@ -288,15 +232,15 @@ def _examples(outcome: Outcome, out: Path) -> tuple[Example, ...]:
             renditions["control"] = (CONTROL_TAP, control.at_true_length, "transparent tensor")
         shown = {}
         for place, (sound, judgements, name) in renditions.items():
-            path = f"audio/{number}-{place}.wav"
+            path = f"{folder}/{number}-{place}.wav"
             soundfile.write(out / path, outcome.sounds[sound](u), 16_000, subtype="PCM_16")
             heard = judgements[u.id]
             shown[place] = Rendition(
                 audio=path, name=name, transcript=heard.transcript, stoi=heard.stoi
             )
-        original = f"audio/{number}-original.wav"
+        original = f"{folder}/{number}-original.wav"
         soundfile.write(out / original, u.waveform(), 16_000, subtype="PCM_16")
-        examples.append(
+        found.append(
             Example(
                 utterance=u.id,
                 system=outcome.system.name,
@@ -308,9 +252,4 @@ def _examples(outcome: Outcome, out: Path) -> tuple[Example, ...]:
                 **shown,
             )
         )
-    return tuple(examples)
-
-
-def _versions() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    return {"python": platform.python_version(), **versions}
+    return tuple(found)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from esrt_privacy import audit
 from esrt_privacy.attacks import attackers
-from esrt_privacy.audit import Done, ReconstructionRequest, reconstruct
+from esrt_privacy.audit import Done, ReconstructionRequest, material, reconstruct, reconstruction
 from esrt_privacy.captures.store import TapStore
 from esrt_privacy.corpora import Split, load_corpus
 from esrt_privacy.errors import AttackError, CorpusError, EsrtPrivacyError, ReportError
@@ -256,10 +255,10 @@ def test_the_reference_is_never_tested_on_what_it_was_trained_on(
     whole = load_corpus(tiny_speech)
     roles = {f"speaker{n}": "adapter-train" if n < 4 else "test" for n in range(6)}
     split = Split(0, {speaker_key(u): roles[u.speaker] for u in whole}, {})
-    monkeypatch.setattr(audit, "shipped_split", lambda: (split, frozenset()))
+    monkeypatch.setattr(material, "shipped_split", lambda: (split, frozenset()))
     asked = ReconstructionRequest(corpus=str(tiny_speech), out=tmp_path)
-    assert audit._parts(asked, whole).tests.speakers == ("speaker4", "speaker5")
-    both = audit._parts(replace(asked, train_corpus=str(tiny_speech)), whole)
+    assert reconstruction._parts(asked, whole).tests.speakers == ("speaker4", "speaker5")
+    both = reconstruction._parts(replace(asked, train_corpus=str(tiny_speech)), whole)
     assert both.tests.speakers == ("speaker4", "speaker5")
     assert both.training.speakers == ("speaker0", "speaker1", "speaker2", "speaker3")
     assert both.split is split

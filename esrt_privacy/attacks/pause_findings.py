@@ -1,0 +1,198 @@
+"""From masks of speech and pauses to figures: frame error, onset error and offset error, with floors and control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from esrt_privacy.attacks.answers import Answers
+from esrt_privacy.attacks.base import SEMI_INFORMED
+from esrt_privacy.attacks.comparisons import DRAWS, RatioComparison
+from esrt_privacy.attacks.drafts import UNDECIDED, Draft
+from esrt_privacy.attacks.inputs import Inputs
+from esrt_privacy.attacks.pauses import FLOORS
+from esrt_privacy.attacks.positive_control import (
+    CEILING_TAP,
+    NAMES,
+    Control,
+    control_tap,
+    judge_control,
+)
+from esrt_privacy.findings import Finding, Interval
+from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
+from esrt_privacy.measures.speech_mask import FRAME_SECONDS, boundary_errors, frame_error
+
+
+@dataclass(frozen=True)
+class _View:
+    """Errors of the attack and of each floor, all seeds: one row an utterance and seed."""
+
+    errors: Mapping[
+        str, np.ndarray
+    ]  # (rows, 4): wrong frames, frames, onset and offset error in ms
+    speakers: tuple[str, ...]
+    seeds: tuple[int, ...]
+    utterances: int
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Figure:
+    metric: str
+    slug: str
+    unit: str
+    question: str
+    column: int
+    scale: float
+
+    def columns(self, rows: np.ndarray) -> tuple[list[float], list[float]]:
+        over = rows[:, 1] if self.column == 0 else np.ones(len(rows))
+        return rows[:, self.column].tolist(), over.tolist()
+
+    def estimate(self, view: _View, name: str, seed: int) -> Estimate:
+        rng = np.random.default_rng([seed, 11])
+        clip = (0.0, 1.0) if self.column == 0 else (0.0, float("inf"))
+        columns = self.columns(view.errors[name])
+        return speaker_bootstrap_ratio(*columns, view.speakers, rng, DRAWS, clip=clip)
+
+
+FIGURES = (
+    _Figure(
+        "frame error", "frame-error", "%", "Does the tensor tell when there is speech?", 0, 100.0
+    ),
+    _Figure("onset error", "onset-error", "ms", "Does the tensor tell when speech begins?", 2, 1.0),
+    _Figure("offset error", "offset-error", "ms", "Does the tensor tell when speech ends?", 3, 1.0),
+)
+
+
+def pause_drafts(
+    inputs: Inputs, answers: Mapping[tuple[str, int], Answers], family: str
+) -> list[Draft]:
+    """Frame error, onset error and offset error at each tap; none where the question was not asked."""
+    views = {tap: _view(answers, tap) for tap in dict.fromkeys(tap for tap, _ in answers)}
+    made = []
+    for tap, view in views.items():
+        if view is None:
+            continue
+        at = control_tap(inputs.captures, tap)
+        other = None if at is None else views.get(at)
+        control = _judged(inputs, at, other)
+        ceiling = views.get(CEILING_TAP) if tap != CEILING_TAP else None
+        for figure in FIGURES:
+            made.append(_draft(inputs, tap, family, view, figure, control, other, ceiling))
+    return made
+
+
+def _draft(
+    inputs: Inputs,
+    tap: str,
+    family: str,
+    view: _View,
+    figure: _Figure,
+    control: Control,
+    other: _View | None,
+    ceiling: _View | None,
+) -> Draft:
+    def interval(of: _View, name: str = "attack") -> Interval:
+        return Interval.of(figure.estimate(of, name, inputs.seed), figure.scale)
+
+    finding: dict[str, Any] = {
+        "id": f"{family}.{tap.replace('.', '-')}.{figure.slug}",
+        "question": figure.question,
+        "system": inputs.system,
+        "system_fingerprint": inputs.captures[tap].system_fingerprint,
+        "corpus": inputs.test.name,
+        "tap": tap,
+        "attacker": SEMI_INFORMED.name,
+        "position": SEMI_INFORMED.position,
+        "attack": family,
+        "metric": figure.metric,
+        "unit": figure.unit,
+        "leaks_when": "lower",
+        "estimate": interval(view),
+        "floors": {name: interval(view, name) for name in FLOORS},
+        "ceiling": None if ceiling is None else interval(ceiling),
+        "ceiling_name": "" if ceiling is None else NAMES[CEILING_TAP],
+        "verdict": "untested",
+        "reason": UNDECIDED,
+        "utterances": view.utterances,
+        "speakers": len(set(view.speakers)),
+        "seeds": view.seeds,
+        "notes": (
+            "truth is a mask by the energy of the true audio, 20 ms a frame; both floors know the right length",
+            "chosen on development speakers, by folds: "
+            + "; ".join(
+                f"{name} ({view.readers.count(name)})" for name in sorted(set(view.readers))
+            ),
+        ),
+    }
+    own = figure.columns(view.errors["attack"])
+    return Draft(
+        Finding(**finding, **control.shown(tap, None if other is None else interval(other))),
+        tuple(
+            RatioComparison(name, own, figure.columns(view.errors[name]), view.speakers, -1.0)
+            for name in FLOORS
+        ),
+        figure.scale,
+        inputs.seed,
+        control.passed,
+        control.words,
+    )
+
+
+def _judged(inputs: Inputs, at: str | None, view: _View | None) -> Control:
+    """The control passes where it takes enough off the best floor's frame error."""
+    if view is None:
+        return judge_control(None, "speech mask", None)
+    figure = FIGURES[0]
+    best = min(FLOORS, key=lambda name: figure.estimate(view, name, inputs.seed).value)
+    floor = figure.estimate(view, best, inputs.seed).value
+    comparison = RatioComparison(
+        best,
+        figure.columns(view.errors["attack"]),
+        figure.columns(view.errors[best]),
+        view.speakers,
+        -1.0,
+    )
+    taken = comparison.difference(0.95, np.random.default_rng([inputs.seed, 12]))
+    floor = max(floor, 1e-9)
+    share = taken._replace(
+        value=taken.value / floor, low=taken.low / floor, high=taken.high / floor
+    )
+    return judge_control(at, "speech mask", share)
+
+
+def _view(answers: Mapping[tuple[str, int], Answers], tap: str) -> _View | None:
+    held = {
+        s: a for (t, s), a in sorted(answers.items()) if t == tap and "pauses.attack" in a.arrays
+    }
+    if not held:
+        return None
+    errors = {
+        name: np.concatenate([_errors(a, name) for a in held.values()])
+        for name in ("attack", *FLOORS)
+    }
+    speakers = tuple(s for a in held.values() for s in a.rows["pauses.speakers"])
+    readers = tuple(name for a in held.values() for name in a.rows["pauses.readers"])
+    utterances = len(next(iter(held.values())).rows["pauses.ids"])
+    return _View(errors, speakers, tuple(held), utterances, readers)
+
+
+def _errors(found: Answers, name: str) -> np.ndarray:
+    rows = []
+    for true, guess, frames in zip(
+        found.arrays["pauses.truth"],
+        found.arrays[f"pauses.{name}"],
+        found.arrays["pauses.frames"],
+        strict=True,
+    ):
+        wrong = frame_error(true[:frames], guess[:frames]) * frames
+        onset, offset = boundary_errors(true, guess)
+        # A mask without any speech is wrong by the whole length, not left out.
+        missed = frames * FRAME_SECONDS
+        onset, offset = (missed if np.isnan(value) else value for value in (onset, offset))
+        rows.append((wrong, frames, 1000 * onset, 1000 * offset))
+    return np.array(rows, dtype=np.float64)
