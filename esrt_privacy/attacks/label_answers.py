@@ -125,7 +125,10 @@ def measure_label(
         reader = train_reader(capture, fold, question.label, seed, inputs.budget, report)
         logs[rows] = reader.balanced_logs(capture, fold.test, classes)
         heads.append(reader.name)
-        curve += [(number, *point) for head in reader.heads for point in head.curve]
+        # The linear head is solved in one step: its only point is no curve.
+        curve += [
+            (number, *p) for head in reader.heads if head.name != "linear" for p in head.curve
+        ]
         learnt = (*fold.training, *fold.development)
         labels = [str(question.label(u)) for u in learnt]
         for name, answer in floors.items():

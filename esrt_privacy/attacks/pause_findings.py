@@ -11,7 +11,7 @@ import numpy as np
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.base import SEMI_INFORMED
 from esrt_privacy.attacks.comparisons import DRAWS, RatioComparison
-from esrt_privacy.attacks.drafts import UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import LEVEL, UNDECIDED, Draft
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.pauses import FLOORS
 from esrt_privacy.attacks.positive_control import (
@@ -59,6 +59,8 @@ class _Figure:
         return speaker_bootstrap_ratio(*columns, view.speakers, rng, DRAWS, clip=clip)
 
 
+_TINY = 1e-9
+
 FIGURES = (
     _Figure(
         "frame error", "frame-error", "%", "Does the tensor tell when there is speech?", 0, 100.0
@@ -79,10 +81,14 @@ def pause_drafts(
             continue
         at = control_tap(inputs.captures, tap)
         other = None if at is None else views.get(at)
-        control = _judged(inputs, at, other)
+        taken = None if other is None else _taken(inputs, other)
+        control = judge_control(at, "speech mask", taken)
         ceiling = views.get(CEILING_TAP) if tap != CEILING_TAP else None
         for figure in FIGURES:
-            made.append(_draft(inputs, tap, family, view, figure, control, other, ceiling))
+            row = _draft(
+                inputs, tap, family, view, figure, control, _taken(inputs, view), other, ceiling
+            )
+            made.append(row)
     return made
 
 
@@ -93,6 +99,7 @@ def _draft(
     view: _View,
     figure: _Figure,
     control: Control,
+    taken: Estimate,
     other: _View | None,
     ceiling: _View | None,
 ) -> Draft:
@@ -127,6 +134,7 @@ def _draft(
             + "; ".join(
                 f"{name} ({view.readers.count(name)})" for name in sorted(set(view.readers))
             ),
+            *control.notes(taken),
         ),
     }
     own = figure.columns(view.errors["attack"])
@@ -138,31 +146,21 @@ def _draft(
         ),
         figure.scale,
         inputs.seed,
-        control.passed,
+        control.bears_on(taken),
         control.words,
     )
 
 
-def _judged(inputs: Inputs, at: str | None, view: _View | None) -> Control:
-    """The control passes where it takes enough off the best floor's frame error."""
-    if view is None:
-        return judge_control(None, "speech mask", None)
+def _taken(inputs: Inputs, view: _View) -> Estimate:
+    """The share that the attack takes off the best floor's frame error: what the control's rule is about."""
     figure = FIGURES[0]
-    best = min(FLOORS, key=lambda name: figure.estimate(view, name, inputs.seed).value)
-    floor = figure.estimate(view, best, inputs.seed).value
-    comparison = RatioComparison(
-        best,
-        figure.columns(view.errors["attack"]),
-        figure.columns(view.errors[best]),
-        view.speakers,
-        -1.0,
-    )
-    taken = comparison.difference(0.95, np.random.default_rng([inputs.seed, 12]))
-    floor = max(floor, 1e-9)
-    share = taken._replace(
-        value=taken.value / floor, low=taken.low / floor, high=taken.high / floor
-    )
-    return judge_control(at, "speech mask", share)
+    floors = {name: figure.estimate(view, name, inputs.seed).value for name in FLOORS}
+    best = min(floors, key=lambda name: floors[name])
+    own, other = (figure.columns(view.errors[name]) for name in ("attack", best))
+    comparison = RatioComparison(best, own, other, view.speakers, -1.0)
+    taken = comparison.difference(LEVEL, np.random.default_rng([inputs.seed, 12]))
+    whole = max(floors[best], _TINY)
+    return taken._replace(value=taken.value / whole, low=taken.low / whole, high=taken.high / whole)
 
 
 def _view(answers: Mapping[tuple[str, int], Answers], tap: str) -> _View | None:

@@ -16,7 +16,7 @@ from esrt_privacy.attacks.clustering_comparisons import (
 )
 from esrt_privacy.attacks.comparisons import Comparison
 from esrt_privacy.attacks.confounds import one_session_a_speaker, synthetic_voices
-from esrt_privacy.attacks.drafts import UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import LEVEL, UNDECIDED, Draft
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
@@ -26,6 +26,7 @@ from esrt_privacy.attacks.positive_control import (
     judge_control,
 )
 from esrt_privacy.findings import Finding, Interval
+from esrt_privacy.measures.intervals import Estimate
 
 SHUFFLED = "shuffled labels"
 DURATION_ONLY = "duration only"
@@ -111,20 +112,10 @@ def _target_drafts(
 
     at = control_tap(inputs.captures, tap)
     other = None if at is None else _view(inputs, answers, at, target.name)
-    rng = np.random.default_rng([inputs.seed, 3])
-    beyond = (
-        None
-        if other is None
-        else _shuffled(normalised_mutual_information_of, other).difference(0.95, rng)
-    )
-    control = judge_control(at, "structure", beyond)
-    # The same draws as the control's: there both are one figure.
-    own = _shuffled(normalised_mutual_information_of, view).difference(
-        0.95, np.random.default_rng([inputs.seed, 3])
-    )
+    control = judge_control(at, "structure", None if other is None else _beyond(inputs, other))
     ceiling = _view(inputs, answers, CEILING_TAP, target.name) if tap != CEILING_TAP else None
     return [
-        _draft(inputs, tap, target, view, other, ceiling, control, *figure)
+        _draft(inputs, tap, target, view, other, ceiling, control, _beyond(inputs, view), *figure)
         for figure in (
             ("NMI", "nmi", normalised_mutual_information_of, "", 1.0),
             ("purity", "purity", purity_of, "%", 100.0),
@@ -140,6 +131,7 @@ def _draft(
     other: _View | None,
     ceiling: _View | None,
     control: Control,
+    own: Estimate,
     metric: str,
     slug: str,
     measure: Agreement,
@@ -188,7 +180,7 @@ def _draft(
         utterances=len(view.truth),
         speakers=len(set(view.speakers)),
         seeds=view.seeds,
-        notes=(*_notes(target, view), *view.notes),
+        notes=(*_notes(target, view), *view.notes, *control.notes(own)),
         **control.shown(tap, figure),
     )
     caution = _caution(inputs, target, view)
@@ -197,10 +189,18 @@ def _draft(
         tuple(comparisons),
         scale,
         inputs.seed,
-        control.passed,
+        control.bears_on(own),
         control.words,
         caution,
     )
+
+
+def _beyond(inputs: Inputs, view: _View) -> Estimate:
+    """How far the NMI lies above that of shuffled labels: what the control's rule is about."""
+    from esrt_privacy.measures.clustering import normalised_mutual_information_of
+
+    comparison = _shuffled(normalised_mutual_information_of, view)
+    return comparison.difference(LEVEL, np.random.default_rng([inputs.seed, 3]))
 
 
 def _shuffled(measure: Agreement, view: _View) -> PermutationComparison:

@@ -208,7 +208,7 @@ def test_wrong_frames_behind_the_end_count_too():
 # --- the family
 
 
-def test_planted_lengths_and_pauses_leak_and_absent_ones_do_not():
+def test_planted_lengths_and_pauses_leak_and_absent_ones_do_not(tmp_path):
     corpus = spoken()
     captures = {
         "transparent": heard(corpus, "transparent", True),
@@ -216,6 +216,9 @@ def test_planted_lengths_and_pauses_leak_and_absent_ones_do_not():
     }
     material = Inputs("planted", captures, corpus, None, 0, folds=3, budget=0.4)
     findings = found(material)
+    duration.measure(material, "qformer", 0).save(tmp_path / "answers")
+    kept = Answers.load(tmp_path / "answers")
+    assert kept.arrays["pauses.attack"].shape == (len(corpus), 1500)
     mae = findings["duration.transparent.mae"]
     assert mae.verdict == "leaks" and mae.estimate.value < 0.4 * mae.floors["median duration"].value
     assert findings["duration.transparent.r2"].verdict == "leaks"

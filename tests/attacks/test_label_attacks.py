@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from esrt_privacy.attacks import attributes, language
+from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.attributes import age_group
 from esrt_privacy.attacks.confounds import one_session_a_speaker, recorded_apart, synthetic_voices
 from esrt_privacy.attacks.drafts import judged
@@ -122,6 +123,15 @@ def test_an_absent_language_is_no_leak_and_a_blind_attack_is_invalid():
     assert finding.verdict == "invalid" and "transparent" in finding.reason
 
 
+def test_a_plain_leak_stands_where_the_control_fails_and_silence_beside_it_does_not():
+    material = inputs(people(), {"transparent": {}, "qformer": {"language": 3.0}})
+    findings = found(language, material)
+    leak = findings["language.qformer.balanced-accuracy"]
+    assert leak.verdict == "leaks" and leak.control_passed is False
+    assert any("positive control failed" in note for note in leak.notes)
+    assert findings["language.transparent.balanced-accuracy"].verdict == "invalid"
+
+
 def test_a_weaker_leak_gives_fewer_bits():
     taps = {"transparent": STRONG, "qformer": {"language": 1.0}, "mel": {"language": 0.4}}
     material = inputs(people(), taps)
@@ -142,7 +152,7 @@ def test_nobody_is_answered_for_by_an_attacker_who_met_them_or_their_sentence():
     assert len({sentence_key(u.text) for u in material.test}) == len(material.test)
 
 
-def test_seeds_vote_and_are_told_apart_in_a_note():
+def test_seeds_vote_are_told_apart_in_a_note_and_come_back_from_disk(tmp_path):
     material = inputs(people(speakers=12), {"transparent": {"language": 1.0}})
     answers = {("transparent", s): language.measure(material, "transparent", s) for s in (0, 1)}
     view = label_view(answers, "transparent", "language")
@@ -153,6 +163,8 @@ def test_seeds_vote_and_are_told_apart_in_a_note():
     assert draft.finding.seeds == (0, 1)
     assert any("each seed by itself" in note for note in draft.finding.notes)
     again = language.measure(material, "transparent", 0)
+    again.save(tmp_path / "answers")
+    again = Answers.load(tmp_path / "answers")
     for name, array in answers["transparent", 0].arrays.items():
         assert np.array_equal(array, again.arrays[name], equal_nan=True)
     points = language.budget(material, answers)
