@@ -43,7 +43,7 @@ SMALLEST_EFFECT: dict[str, tuple[float, str]] = {
     "duration R²": (0.05, "a twentieth of the variance: a correlation of 0.22"),
     "share within 5%": (10.0, "one utterance in ten more than by a guess"),
     "frame error": (2.0, "one frame in fifty"),
-    "onset error": (50.0, "the shortest pause that listeners notice, in ms"),
+    "onset error": (20.0, "one frame of the mask, in ms"),
     "offset error": (50.0, "as onset error"),
     "NMI": (0.05, "a twentieth of the label"),
     "purity": (5.0, "one utterance in twenty more than by chance"),
