@@ -44,7 +44,7 @@ SMALLEST_EFFECT: dict[str, tuple[float, str]] = {
     "share within 5%": (10.0, "one utterance in ten more than by a guess"),
     "frame error": (2.0, "one frame in fifty"),
     "onset error": (20.0, "one frame of the mask, in ms"),
-    "offset error": (50.0, "as onset error"),
+    "offset error": (20.0, "as onset error"),
     "NMI": (0.05, "a twentieth of the label"),
     "purity": (5.0, "one utterance in twenty more than by chance"),
 }
