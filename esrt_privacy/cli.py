@@ -15,6 +15,7 @@ import typer
 
 from esrt_privacy.audit.command import FAMILIES, audit, family_command
 from esrt_privacy.bandwidth.command import bandwidth
+from esrt_privacy.command_options import Weights
 from esrt_privacy.errors import EsrtPrivacyError
 from esrt_privacy.wire.intercept_command import intercept
 
@@ -39,10 +40,6 @@ app.command()(bandwidth)
 app.command()(intercept)
 
 # typer reads annotations when the program runs, so these are spelled without `|`.
-Weights = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="Folder to look for model weights in, before the fetched ones."),
-]
 Spoken = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option("--from", help="The language spoken, where the corpus does not say it."),

@@ -305,6 +305,16 @@ def shipped_schema() -> dict[str, Any]:
     return schemas.shipped("reports", "findings-1.json")
 
 
+def make_folder(out: Path) -> None:
+    """Make the folder for a report before hours of work, not after. Raises ReportError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportError(
+            f"{out}: cannot hold the report ({error.strerror}); give another folder as --out"
+        ) from error
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file whole or not at all; the old one stays until then. Raises ReportError."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -6,11 +6,12 @@ from collections import defaultdict
 
 from esrt_privacy.corpora import Corpus
 
+SYNTHETIC_CORPORA = ("demo", "synth-train", "synth-test")
+NO_POPULATION = "synthetic voices are no population, so no verdict rests on them"
+
 
 def synthetic_voices(corpus: Corpus) -> str:
     """Why no verdict on people can rest on the corpus's voices."""
-    from esrt_privacy.attacks.reconstruction_speakers import NO_POPULATION, SYNTHETIC_CORPORA
-
     return NO_POPULATION if any(u.corpus in SYNTHETIC_CORPORA for u in corpus) else ""
 
 

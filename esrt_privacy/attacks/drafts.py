@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from esrt_privacy.attacks.base import SMALLEST_EFFECT, Evidence, decide
 from esrt_privacy.attacks.comparisons import Comparison
-from esrt_privacy.findings import Finding
+from esrt_privacy.attacks.positive_control import CEILING_TAP, NAMES
+from esrt_privacy.findings import Attacker, Finding, Interval
 from esrt_privacy.measures.intervals import Estimate
+
+if TYPE_CHECKING:
+    from esrt_privacy.attacks.inputs import Inputs
 
 LEVEL = 0.95
 UNDECIDED = "not yet judged"  # a draft's reason
@@ -36,6 +41,36 @@ class Draft:
             raise ValueError(
                 f"{self.finding.id}: no smallest effect of '{self.finding.metric}' is declared"
             )
+
+
+def undecided(
+    inputs: Inputs,
+    tap: str,
+    attack: str,
+    slug: str,
+    attacker: Attacker = "semi-informed",
+    ceiling: Interval | None = None,
+    **figure: Any,
+) -> Finding:
+    """A family's finding at a tap before its verdict: whose it is, with the fields of its `figure` as they are.
+
+    Its id is `attack.tap.slug`; the ceiling is the attack at the log-mel.
+    """
+    return Finding(
+        id=f"{attack}.{tap.replace('.', '-')}.{slug}",
+        system=inputs.system,
+        system_fingerprint=inputs.captures[tap].system_fingerprint,
+        corpus=inputs.test.name,
+        tap=tap,
+        attacker=attacker,
+        position="network plaintext",
+        attack=attack,
+        ceiling=ceiling,
+        ceiling_name="" if ceiling is None else NAMES[CEILING_TAP],
+        verdict="untested",
+        reason=UNDECIDED,
+        **figure,
+    )
 
 
 def judged(drafts: Sequence[Draft]) -> tuple[Finding, ...]:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
-from esrt_privacy.attacks.base import SEMI_INFORMED
 from esrt_privacy.attacks.comparisons import DRAWS, RatioComparison
-from esrt_privacy.attacks.drafts import UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import Draft, undecided
 from esrt_privacy.attacks.duration_reader import coarser, seconds_of, train_length_reader
 from esrt_privacy.attacks.families import Family
 from esrt_privacy.attacks.folds import make_folds
@@ -20,7 +19,6 @@ from esrt_privacy.attacks.pause_findings import pause_drafts
 from esrt_privacy.attacks.pauses import measure_pauses
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
-    NAMES,
     control_tap,
     judge_control,
 )
@@ -104,11 +102,12 @@ def drafts(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[
         for figure in FIGURES:
             shown = None if other is None else figure.interval(other, inputs.seed)
             top = None if ceiling is None else figure.interval(ceiling, inputs.seed)
-            finding = _finding(inputs, tap, view, figure, top) | control.shown(tap, shown)
-            finding["notes"] = (*finding["notes"], *control.notes(own))
+            finding = _finding(
+                inputs, tap, view, figure, top, control.shown(tap, shown), control.notes(own)
+            )
             made.append(
                 Draft(
-                    Finding(**finding),
+                    finding,
                     (figure.comparison(view),),
                     figure.scale,
                     inputs.seed,
@@ -201,8 +200,14 @@ def _view(answers: Mapping[tuple[str, int], Answers], tap: str) -> _View | None:
 
 
 def _finding(
-    inputs: Inputs, tap: str, view: _View, figure: _Figure, ceiling: Interval | None
-) -> dict[str, Any]:
+    inputs: Inputs,
+    tap: str,
+    view: _View,
+    figure: _Figure,
+    ceiling: Interval | None,
+    control: Mapping[str, Any],
+    overruled: tuple[str, ...],
+) -> Finding:
     error = float(np.abs(view.predicted - view.truth).mean())
     used = ", ".join(f"{head} ({view.heads.count(head)})" for head in sorted(set(view.heads)))
     notes = [
@@ -214,32 +219,24 @@ def _finding(
         notes.append(
             f"mean absolute error of each seed by itself: {each} s; together they are averaged"
         )
-    return {
-        "id": f"duration.{tap.replace('.', '-')}.{figure.slug}",
-        "question": "Does the tensor tell how long the utterance was?",
-        "system": inputs.system,
-        "system_fingerprint": inputs.captures[tap].system_fingerprint,
-        "corpus": inputs.test.name,
-        "tap": tap,
-        "attacker": SEMI_INFORMED.name,
-        "position": SEMI_INFORMED.position,
-        "attack": FAMILY.name,
-        "metric": figure.metric,
-        "unit": figure.unit,
-        "leaks_when": figure.leaks_when,
-        "estimate": figure.interval(view, inputs.seed),
-        "floors": {
-            MEDIAN: Interval.of(figure.estimate(view, view.median, inputs.seed), figure.scale)
-        },
-        "ceiling": ceiling,
-        "ceiling_name": "" if ceiling is None else NAMES[CEILING_TAP],
-        "verdict": "untested",
-        "reason": UNDECIDED,
-        "utterances": len(view.truth),
-        "speakers": len(set(view.speakers)),
-        "seeds": tuple(view.by_seed),
-        "notes": (*notes, *view.notes),
-    }
+    return undecided(
+        inputs,
+        tap,
+        FAMILY.name,
+        figure.slug,
+        ceiling=ceiling,
+        question="Does the tensor tell how long the utterance was?",
+        metric=figure.metric,
+        unit=figure.unit,
+        leaks_when=figure.leaks_when,
+        estimate=figure.interval(view, inputs.seed),
+        floors={MEDIAN: Interval.of(figure.estimate(view, view.median, inputs.seed), figure.scale)},
+        utterances=len(view.truth),
+        speakers=len(set(view.speakers)),
+        seeds=tuple(view.by_seed),
+        notes=(*notes, *view.notes, *overruled),
+        **control,
+    )
 
 
 def _timed(inputs: Inputs, tap: str) -> tuple[Corpus, Corpus | None, list[str]]:

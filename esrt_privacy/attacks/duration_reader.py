@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -14,7 +13,7 @@ from esrt_privacy.attacks.heads import train_head
 from esrt_privacy.attacks.heads_linear import ridge
 from esrt_privacy.attacks.sequences import pooled, sequences
 from esrt_privacy.captures import Capture
-from esrt_privacy.captures.capture import TensorStore
+from esrt_privacy.captures.capture import StoreView
 from esrt_privacy.captures.store import About
 from esrt_privacy.corpora import Corpus, Utterance
 from esrt_privacy.progress import Reporter, silent
@@ -127,29 +126,17 @@ def seconds_of(utterances: Sequence[Utterance] | Corpus) -> np.ndarray:
     return np.array([u.duration for u in utterances], dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class _CoarseStore:
+@dataclass
+class _CoarseStore(StoreView):
     """A store whose vectors are averaged in groups."""
 
-    inner: TensorStore
     group: int
-
-    @property
-    def folder(self) -> Path:
-        return self.inner.folder
 
     @property
     def about(self) -> About:
         about = self.inner.about
         vectors, width = about.shape
         return About(about.system, about.tap, about.fingerprint, (vectors // self.group, width))
-
-    @property
-    def keyed_by_audio(self) -> bool:
-        return self.inner.keyed_by_audio
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.inner
 
     def tensor(self, key: str) -> Tensor:
         tensor = self.inner.tensor(key).float()

@@ -9,20 +9,18 @@ from typing import Any
 import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
-from esrt_privacy.attacks.base import SEMI_INFORMED
 from esrt_privacy.attacks.comparisons import (
     DRAWS,
     AccuracyComparison,
     Comparison,
     RatioComparison,
 )
-from esrt_privacy.attacks.drafts import LEVEL, UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import LEVEL, Draft, undecided
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.label_answers import Question
 from esrt_privacy.attacks.label_view import LabelView, label_view
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
-    NAMES,
     Control,
     control_tap,
     judge_control,
@@ -63,11 +61,12 @@ def label_drafts(
         for figure in (_Accuracy(inputs.seed), _MacroF1(inputs.seed), _Bits(inputs.seed)):
             shown = None if control_view is None else figure.interval(control_view)
             finding = _finding(
-                inputs, tap, family, question.name, words, view, figure, ceiling, said
-            ) | control.shown(tap, shown)
+                *(inputs, tap, family, question.name, words, view, figure, ceiling, said),
+                control.shown(tap, shown),
+            )
             made.append(
                 Draft(
-                    Finding(**finding),
+                    finding,
                     figure.comparisons(view),
                     figure.scale,
                     inputs.seed,
@@ -224,33 +223,28 @@ def _finding(
     figure: _Accuracy,
     ceiling: LabelView | None,
     notes: Sequence[str],
-) -> dict[str, Any]:
+    control: Mapping[str, Any],
+) -> Finding:
     # A language is the family's own question; an attribute says which one it is.
     part = "" if name == family else f"{name.replace(' ', '-')}-"
-    return {
-        "id": f"{family}.{tap.replace('.', '-')}.{part}{figure.slug}",
-        "question": words,
-        "system": inputs.system,
-        "system_fingerprint": inputs.captures[tap].system_fingerprint,
-        "corpus": inputs.test.name,
-        "tap": tap,
-        "attacker": SEMI_INFORMED.name,
-        "position": SEMI_INFORMED.position,
-        "attack": family,
-        "metric": figure.metric,
-        "unit": figure.unit,
-        "leaks_when": "higher",
-        "estimate": figure.interval(view),
-        "floors": figure.floors(view),
-        "ceiling": None if ceiling is None else figure.interval(ceiling),
-        "ceiling_name": "" if ceiling is None else NAMES[CEILING_TAP],
-        "verdict": "untested",
-        "reason": UNDECIDED,
-        "utterances": len(view.truth),
-        "speakers": len(set(view.speakers)),
-        "seeds": tuple(view.by_seed),
-        "notes": (*_notes(name, view, figure), *notes, *view.notes),
-    }
+    return undecided(
+        inputs,
+        tap,
+        family,
+        part + figure.slug,
+        ceiling=None if ceiling is None else figure.interval(ceiling),
+        question=words,
+        metric=figure.metric,
+        unit=figure.unit,
+        leaks_when="higher",
+        estimate=figure.interval(view),
+        floors=figure.floors(view),
+        utterances=len(view.truth),
+        speakers=len(set(view.speakers)),
+        seeds=tuple(view.by_seed),
+        notes=(*_notes(name, view, figure), *notes, *view.notes),
+        **control,
+    )
 
 
 def _notes(name: str, view: LabelView, figure: _Accuracy) -> list[str]:

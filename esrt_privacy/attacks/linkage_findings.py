@@ -10,16 +10,15 @@ import numpy as np
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.comparisons import Comparison, EerComparison, RatioComparison
 from esrt_privacy.attacks.confounds import one_session_a_speaker, synthetic_voices
-from esrt_privacy.attacks.drafts import UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import Draft, undecided
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
-    NAMES,
     Control,
     control_tap,
     judge_control,
 )
-from esrt_privacy.findings import Finding, Interval
+from esrt_privacy.findings import Interval
 from esrt_privacy.measures.intervals import Estimate, paired_difference, speaker_bootstrap_ratio
 from esrt_privacy.measures.trial_bootstrap import eer_speaker_bootstrap
 
@@ -244,25 +243,18 @@ def _draft(
     notes: tuple[str, ...],
     caution: str,
 ) -> Draft:
-    finding = Finding(
-        id=f"linkage.{tap.replace('.', '-')}.{slug}",
+    finding = undecided(
+        inputs,
+        tap,
+        "linkage",
+        slug,
+        ceiling=None if ceiling is None else Interval.of(ceiling, 100.0),
         question=question.format(tap=tap, system=inputs.system),
-        system=inputs.system,
-        system_fingerprint=inputs.captures[tap].system_fingerprint,
-        corpus=inputs.test.name,
-        tap=tap,
-        attacker="semi-informed",
-        position="network plaintext",
-        attack="linkage",
         metric=metric,
         unit="%",
         leaks_when="lower" if metric == "linkage EER" else "higher",
         estimate=Interval.of(estimate, 100.0),
         floors={name: Interval.of(floor, 100.0) for name, floor in floors.items()},
-        ceiling=None if ceiling is None else Interval.of(ceiling, 100.0),
-        ceiling_name="" if ceiling is None else NAMES[CEILING_TAP],
-        verdict="untested",
-        reason=UNDECIDED,
         utterances=len(inputs.test),
         speakers=len(inputs.test.speakers),
         seeds=seeds,

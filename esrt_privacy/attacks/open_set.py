@@ -10,25 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
-from esrt_privacy.attacks.base import SEMI_INFORMED
-from esrt_privacy.attacks.drafts import LEVEL, UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import LEVEL, Draft, undecided
 from esrt_privacy.attacks.folds import make_folds
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.label_answers import Question, labelled, train_reader
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
-    NAMES,
     control_tap,
     judge_control,
 )
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora.corpus import speakers_of
-from esrt_privacy.findings import Finding, Interval
+from esrt_privacy.findings import Interval
 from esrt_privacy.measures.intervals import Estimate
 from esrt_privacy.measures.separation import auroc, auroc_replicates
 from esrt_privacy.measures.verification import eer
@@ -131,33 +128,27 @@ def open_set_drafts(
         control = judge_control(at, f"open-set {name}", beyond)
         own = view.difference(LEVEL, np.random.default_rng([inputs.seed, 9]))
         ceiling = _view(answers, CEILING_TAP) if tap != CEILING_TAP else None
-        finding: dict[str, Any] = {
-            "id": f"{family}.{tap.replace('.', '-')}.open-set-auroc",
-            "question": f"Does the tensor tell that a {name} is none of those the attacker knows?",
-            "system": inputs.system,
-            "system_fingerprint": inputs.captures[tap].system_fingerprint,
-            "corpus": inputs.test.name,
-            "tap": tap,
-            "attacker": SEMI_INFORMED.name,
-            "position": SEMI_INFORMED.position,
-            "attack": family,
-            "metric": "open-set AUROC",
-            "leaks_when": "higher",
-            "estimate": _interval(inputs, view),
-            "floors": {CHANCE: Interval(value=0.5, method="exact")},
-            "ceiling": None if ceiling is None else _interval(inputs, ceiling),
-            "ceiling_name": "" if ceiling is None else NAMES[CEILING_TAP],
-            "verdict": "untested",
-            "reason": UNDECIDED,
-            "utterances": int(np.isfinite(view.scores).sum()),
-            "speakers": len(set(view.speakers)),
-            "seeds": tuple(sorted({seed for t, seed in answers if t == tap})),
-            "notes": (*_notes(view), *notes, *control.notes(own)),
-        }
         shown = None if control_view is None else _interval(inputs, control_view)
+        finding = undecided(
+            inputs,
+            tap,
+            family,
+            "open-set-auroc",
+            ceiling=None if ceiling is None else _interval(inputs, ceiling),
+            question=f"Does the tensor tell that a {name} is none of those the attacker knows?",
+            metric="open-set AUROC",
+            leaks_when="higher",
+            estimate=_interval(inputs, view),
+            floors={CHANCE: Interval(value=0.5, method="exact")},
+            utterances=int(np.isfinite(view.scores).sum()),
+            speakers=len(set(view.speakers)),
+            seeds=tuple(sorted({seed for t, seed in answers if t == tap})),
+            notes=(*_notes(view), *notes, *control.notes(own)),
+            **control.shown(tap, shown),
+        )
         made.append(
             Draft(
-                Finding(**finding, **control.shown(tap, shown)),
+                finding,
                 (view,),
                 1.0,
                 inputs.seed,

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
-from esrt_privacy.attacks.base import SEMI_INFORMED
 from esrt_privacy.attacks.comparisons import DRAWS, RatioComparison
-from esrt_privacy.attacks.drafts import LEVEL, UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import LEVEL, Draft, undecided
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.pauses import FLOORS
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
-    NAMES,
     Control,
     control_tap,
     judge_control,
 )
-from esrt_privacy.findings import Finding, Interval
+from esrt_privacy.findings import Interval
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.measures.speech_mask import FRAME_SECONDS, boundary_errors, frame_error
 
@@ -106,29 +103,22 @@ def _draft(
     def interval(of: _View, name: str = "attack") -> Interval:
         return Interval.of(figure.estimate(of, name, inputs.seed), figure.scale)
 
-    finding: dict[str, Any] = {
-        "id": f"{family}.{tap.replace('.', '-')}.{figure.slug}",
-        "question": figure.question,
-        "system": inputs.system,
-        "system_fingerprint": inputs.captures[tap].system_fingerprint,
-        "corpus": inputs.test.name,
-        "tap": tap,
-        "attacker": SEMI_INFORMED.name,
-        "position": SEMI_INFORMED.position,
-        "attack": family,
-        "metric": figure.metric,
-        "unit": figure.unit,
-        "leaks_when": "lower",
-        "estimate": interval(view),
-        "floors": {name: interval(view, name) for name in FLOORS},
-        "ceiling": None if ceiling is None else interval(ceiling),
-        "ceiling_name": "" if ceiling is None else NAMES[CEILING_TAP],
-        "verdict": "untested",
-        "reason": UNDECIDED,
-        "utterances": view.utterances,
-        "speakers": len(set(view.speakers)),
-        "seeds": view.seeds,
-        "notes": (
+    finding = undecided(
+        inputs,
+        tap,
+        family,
+        figure.slug,
+        ceiling=None if ceiling is None else interval(ceiling),
+        question=figure.question,
+        metric=figure.metric,
+        unit=figure.unit,
+        leaks_when="lower",
+        estimate=interval(view),
+        floors={name: interval(view, name) for name in FLOORS},
+        utterances=view.utterances,
+        speakers=len(set(view.speakers)),
+        seeds=view.seeds,
+        notes=(
             "truth is a mask by the energy of the true audio, 20 ms a frame; both floors know the right length",
             "chosen on development speakers, by folds: "
             + "; ".join(
@@ -136,10 +126,11 @@ def _draft(
             ),
             *control.notes(taken),
         ),
-    }
+        **control.shown(tap, None if other is None else interval(other)),
+    )
     own = figure.columns(view.errors["attack"])
     return Draft(
-        Finding(**finding, **control.shown(tap, None if other is None else interval(other))),
+        finding,
         tuple(
             RatioComparison(name, own, figure.columns(view.errors[name]), view.speakers, -1.0)
             for name in FLOORS

@@ -9,6 +9,7 @@ import numpy as np
 
 from esrt_privacy.attacks.base import SEMI_INFORMED
 from esrt_privacy.attacks.comparisons import Comparison, EerComparison, RatioComparison
+from esrt_privacy.attacks.confounds import NO_POPULATION, synthetic_voices
 from esrt_privacy.attacks.drafts import UNDECIDED, Draft
 from esrt_privacy.attacks.hearing import Judge, Judgement
 from esrt_privacy.attacks.reconstruction import CONTROL_TAP, Outcome, Reconstruction
@@ -21,8 +22,6 @@ from esrt_privacy.measures.verification import eer_speaker_bootstrap
 from esrt_privacy.progress import Reporter, silent
 
 ENROLMENT_UTTERANCES = 3
-SYNTHETIC_CORPORA = ("demo", "synth-train", "synth-test")
-NO_POPULATION = "synthetic voices are no population, so no verdict rests on them"
 ANOTHER = "another utterance"
 Vector = np.ndarray
 
@@ -104,12 +103,11 @@ def enrol(
                 enrolment[speaker][u.id] = np.array(vector)
         report("enrolling speakers", done + 1, len(by_speaker))
     sex = {s: rows[0].sex for s, rows in by_speaker.items()}
-    corpora = {u.corpus for u in test}
     sessions = {(u.speaker, u.session) for u in full if u.speaker in wanted}
     return SpeakerTrials(
         enrolment,
         sex,
-        synthetic=bool(corpora & set(SYNTHETIC_CORPORA)),
+        synthetic=bool(synthetic_voices(test)),
         few_recordings=len(sessions) <= len(wanted),
     )
 

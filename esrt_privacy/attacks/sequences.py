@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from esrt_privacy.captures import Capture
-from esrt_privacy.captures.capture import TensorStore
-from esrt_privacy.captures.store import About
+from esrt_privacy.captures.capture import StoreView
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.corpora.audio import WINDOW_SECONDS
 from esrt_privacy.errors import AttackError, CaptureError
@@ -119,31 +117,12 @@ def _speech_vectors(tensor: Tensor, tap: str, seconds: float | None) -> int:
 
 
 @dataclass
-class _Memory:
+class _Memory(StoreView):
     """A store that keeps each utterance's sequence beside the tensors of the one that it reads."""
 
-    inner: TensorStore
     capture: Capture
     trim: bool
     _kept: dict[Utterance, Tensor] = field(default_factory=dict)
-
-    @property
-    def folder(self) -> Path:
-        return self.inner.folder
-
-    @property
-    def about(self) -> About:
-        return self.inner.about
-
-    @property
-    def keyed_by_audio(self) -> bool:
-        return self.inner.keyed_by_audio
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.inner
-
-    def tensor(self, key: str) -> Tensor:
-        return self.inner.tensor(key)
 
     def sequence(self, utterance: Utterance) -> Tensor:
         # By the utterance itself: a fingerprint asks the file system each time.

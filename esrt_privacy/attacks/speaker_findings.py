@@ -11,12 +11,12 @@ import numpy as np
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.comparisons import Comparison, EerComparison
 from esrt_privacy.attacks.confounds import one_session_a_speaker, synthetic_voices
-from esrt_privacy.attacks.drafts import UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import Draft, undecided
 from esrt_privacy.attacks.heads import HEADS
 from esrt_privacy.attacks.inputs import Inputs
-from esrt_privacy.attacks.positive_control import CEILING_TAP, NAMES, control_tap, judge_control
+from esrt_privacy.attacks.positive_control import CEILING_TAP, control_tap, judge_control
 from esrt_privacy.attacks.speaker_controls import CONTROLS
-from esrt_privacy.findings import Attacker, BudgetPoint, Finding, Interval
+from esrt_privacy.findings import Attacker, BudgetPoint, Interval
 from esrt_privacy.measures.intervals import Estimate
 from esrt_privacy.measures.trial_bootstrap import eer_speaker_bootstrap
 from esrt_privacy.measures.verification import eer, min_cllr, tpr_at_fpr
@@ -146,26 +146,20 @@ def _draft(
         comparisons.append(_comparison(name, view, scores))
     apart = one_session_a_speaker(inputs.test)
     kind = "same-sex" if view.same_sex else "mixed-sex"
-    finding = Finding(
-        id=f"speaker.{tap.replace('.', '-')}.{attacker}-eer" + ("" if view.same_sex else "-mixed"),
+    finding = undecided(
+        inputs,
+        tap,
+        "speaker",
+        f"{attacker}-eer" + ("" if view.same_sex else "-mixed"),
+        attacker,
+        None if ceiling is None else Interval.of(ceiling.estimate(inputs.seed), 100.0),
         question=ATTACKERS[attacker].format(tap=tap, system=inputs.system)
         + ("" if view.same_sex else " (men and women mixed)"),
-        system=inputs.system,
-        system_fingerprint=inputs.captures[tap].system_fingerprint,
-        corpus=inputs.test.name,
-        tap=tap,
-        attacker=attacker,
-        position="network plaintext",
-        attack="speaker",
         metric=METRIC,
         unit="%",
         leaks_when="lower",
         estimate=Interval.of(view.estimate(inputs.seed), 100.0),
         floors={name: Interval.of(estimate, 100.0) for name, estimate in floors.items()},
-        ceiling=None if ceiling is None else Interval.of(ceiling.estimate(inputs.seed), 100.0),
-        ceiling_name="" if ceiling is None else NAMES[CEILING_TAP],
-        verdict="untested",
-        reason=UNDECIDED,
         utterances=len(inputs.test),
         speakers=len(set(view.test) | set(view.enrol)),
         seeds=view.seeds,

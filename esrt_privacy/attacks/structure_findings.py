@@ -16,16 +16,15 @@ from esrt_privacy.attacks.clustering_comparisons import (
 )
 from esrt_privacy.attacks.comparisons import Comparison
 from esrt_privacy.attacks.confounds import one_session_a_speaker, synthetic_voices
-from esrt_privacy.attacks.drafts import LEVEL, UNDECIDED, Draft
+from esrt_privacy.attacks.drafts import LEVEL, Draft, undecided
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
-    NAMES,
     Control,
     control_tap,
     judge_control,
 )
-from esrt_privacy.findings import Finding, Interval
+from esrt_privacy.findings import Interval
 from esrt_privacy.measures.intervals import Estimate
 
 SHUFFLED = "shuffled labels"
@@ -158,25 +157,19 @@ def _draft(
             )
         )
     figure = None if other is None else _interval(measure, other, other.clusters, scale)
-    finding = Finding(
-        id=f"structure.{tap.replace('.', '-')}.{target.name}-{slug}",
+    finding = undecided(
+        inputs,
+        tap,
+        "structure",
+        f"{target.name}-{slug}",
+        "ignorant",
+        None if ceiling is None else _interval(measure, ceiling, ceiling.clusters, scale),
         question=target.question,
-        system=inputs.system,
-        system_fingerprint=inputs.captures[tap].system_fingerprint,
-        corpus=inputs.test.name,
-        tap=tap,
-        attacker="ignorant",
-        position="network plaintext",
-        attack="structure",
         metric=metric,
         unit=unit,
         leaks_when="higher",
         estimate=_interval(measure, view, view.clusters, scale),
         floors=floors,
-        ceiling=None if ceiling is None else _interval(measure, ceiling, ceiling.clusters, scale),
-        ceiling_name="" if ceiling is None else NAMES[CEILING_TAP],
-        verdict="untested",
-        reason=UNDECIDED,
         utterances=len(view.truth),
         speakers=len(set(view.speakers)),
         seeds=view.seeds,

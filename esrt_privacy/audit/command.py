@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from esrt_privacy.command_options import Weights
 from esrt_privacy.errors import AttackError
 
 if TYPE_CHECKING:
@@ -53,10 +54,6 @@ Channel = Annotated[
         help="Seed of a random channel (room, noise, codec) for each utterance; none; or auto: where most speakers"
         " have one session. By default the plan's, else auto."
     ),
-]
-Weights = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(help="Folder to look for model weights in, before the fetched ones."),
 ]
 Captures = Annotated[
     Optional[Path],  # noqa: UP045

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from esrt_privacy import __version__
 from esrt_privacy.audit.material import Material, learnt_from, same_corpus, tested
-from esrt_privacy.audit.record import DEMO_IS_SYNTHETIC, Done, make_folder, versions
+from esrt_privacy.audit.record import DEMO_IS_SYNTHETIC, Done, versions
 from esrt_privacy.progress import Reporter, silent
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def attack_by_ear(
     from esrt_privacy.attacks.reconstruction_findings import Findings
     from esrt_privacy.attacks.reconstruction_speakers import enrol
     from esrt_privacy.corpora import load_corpus
+    from esrt_privacy.findings import make_folder
     from esrt_privacy.systems.registry import build_system
 
     options = TrainingOptions(Budget.parse(request.budget), seed=request.seed)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esrt_privacy.errors import ReportError
-
 if TYPE_CHECKING:
     from esrt_privacy.findings import Run
 
@@ -30,16 +28,6 @@ class Done:
     run: Run
     report: Path
     notes: tuple[str, ...] = field(default=())
-
-
-def make_folder(out: Path) -> None:
-    """Raises ReportError where the folder cannot be made: said before any work, not after hours."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReportError(
-            f"{out}: cannot hold the report ({error.strerror}); give another folder as --out"
-        ) from error
 
 
 def versions() -> dict[str, str]:

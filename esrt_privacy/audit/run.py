@@ -16,7 +16,7 @@ from esrt_privacy.attacks.families import MODULES, RECONSTRUCTION, budget_points
 from esrt_privacy.audit.parts import Part, answers_path
 from esrt_privacy.audit.plan import PlannedAttack
 from esrt_privacy.audit.prepared import AuditRequest, Prepared, prepare
-from esrt_privacy.audit.record import DEMO_IS_SYNTHETIC, Done, make_folder, versions
+from esrt_privacy.audit.record import DEMO_IS_SYNTHETIC, Done, versions
 from esrt_privacy.errors import AttackError, EsrtPrivacyError
 from esrt_privacy.progress import Reporter, silent
 
@@ -49,7 +49,7 @@ def run_audit(request: AuditRequest, report: Reporter = silent) -> Done:
     that says why.
     """
     from esrt_privacy.audit.workers import run_parts
-    from esrt_privacy.findings import write_run
+    from esrt_privacy.findings import make_folder, write_run
     from esrt_privacy.reports.page import write_page
 
     make_folder(request.out)

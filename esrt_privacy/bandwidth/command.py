@@ -10,6 +10,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from esrt_privacy.command_options import Weights
+
 _PAPER = "The paper's inputs"
 
 
@@ -83,10 +85,7 @@ def bandwidth(
         int, typer.Option(help="Of the encoder.", rich_help_panel=_PAPER)
     ] = 1_500,
     encoder_width: Annotated[int, typer.Option(help="The same.", rich_help_panel=_PAPER)] = 1_280,
-    weights: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Folder to look for model weights in, before the fetched ones."),
-    ] = None,
+    weights: Weights = None,
     allow_remote_code: Annotated[
         bool,
         typer.Option("--allow-remote-code", help="Consent to run the code of --system here."),
@@ -95,8 +94,9 @@ def bandwidth(
     """Compare the bytes of ESRT tensors with those of coded audio, and recompute the paper's table."""
     from esrt_privacy.bandwidth.experiment import measure
     from esrt_privacy.bandwidth.options import BandwidthRequest, PaperInputs, numbers
-    from esrt_privacy.bandwidth.report import make_folder, write_report
+    from esrt_privacy.bandwidth.report import write_report
     from esrt_privacy.bandwidth.terminal_tables import print_bandwidth
+    from esrt_privacy.findings import make_folder
     from esrt_privacy.terminal import console, reporter
 
     request = BandwidthRequest(

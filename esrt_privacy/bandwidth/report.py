@@ -22,7 +22,6 @@ from esrt_privacy.bandwidth.figures import break_even_svg, quality_svg, sizes_sv
 from esrt_privacy.bandwidth.record import Bandwidth, FormatRow, Statement, Transfer, write_record
 from esrt_privacy.bandwidth.rows import BASELINE
 from esrt_privacy.bandwidth.units import shown_bytes, shown_seconds
-from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import Interval, write_whole
 from esrt_privacy.reports import wording
 
@@ -36,16 +35,6 @@ class TransferTable:
     title: str
     links: tuple[str, ...]
     rows: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...]  # of one recording, of all
-
-
-def make_folder(out: Path) -> None:
-    """Make the folder for a report before hours of work. Raises ReportError."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReportError(
-            f"{out}: cannot hold the report ({error.strerror}); give another folder as --out"
-        ) from error
 
 
 def write_report(record: Bandwidth, folder: Path) -> Path:

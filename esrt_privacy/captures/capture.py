@@ -46,6 +46,35 @@ class TensorStore(Protocol):
         ...
 
 
+@dataclass
+class StoreView:
+    """A store seen through another: all that a subclass does not change is the inner one's."""
+
+    inner: TensorStore
+
+    @property
+    def folder(self) -> Path:
+        """Where the inner store lies."""
+        return self.inner.folder
+
+    @property
+    def about(self) -> About:
+        """What the tensors are."""
+        return self.inner.about
+
+    @property
+    def keyed_by_audio(self) -> bool:
+        """As the inner store is."""
+        return self.inner.keyed_by_audio
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.inner
+
+    def tensor(self, key: str) -> Tensor:
+        """(vectors, width). Raises CaptureError if missing or damaged."""
+        return self.inner.tensor(key)
+
+
 @dataclass(frozen=True)
 class CapturedUtterance(Utterance):
     """An utterance known by its tensor: `audio` is what the capture calls it, and may not be here.

@@ -85,8 +85,7 @@ def eer_difference_replicates(
     """EER of scores_a minus EER of scores_b over the same trials, with its replicates.
 
     Each draw takes the same speakers for both, so what makes a speaker hard for both cancels. The
-    replicates give an interval of any level, so that a search over levels
-    (`multiplicity.significance`) costs one bootstrap. Arguments and errors as
+    replicates give an interval of any level for one bootstrap. Arguments and errors as
     `eer_speaker_bootstrap`; a trial whose score is nan on either side is left out on both.
     """
     a, b = np.array(scores_a, dtype=np.float64), np.array(scores_b, dtype=np.float64)
