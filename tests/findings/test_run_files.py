@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from esrt_privacy import findings
+from esrt_privacy import findings, schemas
 from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import BudgetPoint, Interval, Rendition, Run, read_run, write_run
 from tests.reports.fake_run import fake_run, finding
+
+VERSION_1 = Path(__file__).parent / "version-1.json"
 
 
 @pytest.fixture
@@ -31,9 +34,41 @@ def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_shipped_schema_is_the_one_the_models_give() -> None:
-    shipped = Path(findings.__file__).parent / "reports" / "schema" / "findings-1.json"
+    shipped = resources.files("esrt_privacy") / "reports" / "schema" / "findings-2.json"
     remedy = "write esrt_privacy.findings.schema_text() to the shipped file"
     assert shipped.read_text(encoding="utf-8") == findings.schema_text(), remedy
+
+
+def test_a_file_of_version_1_is_read_as_a_run_of_version_2(tmp_path: Path) -> None:
+    (tmp_path / "findings.json").write_bytes(VERSION_1.read_bytes())
+    run = read_run(tmp_path)
+    assert run.schema_version == "2"
+    assert [f.id for f in run.findings] == [
+        "reconstruction-qformer-wer",
+        "reconstruction-qformer-stoi",
+        "reconstruction-encoder-wer",
+    ]
+    assert (run.findings[0].estimate.value, run.budget[3].value) == (71.4, 76.0)
+    assert (run.det_curves, run.confusions, run.lengths) == ((), (), ())
+    write_run(run, tmp_path)
+    assert read_run(tmp_path) == run
+    assert json.loads((tmp_path / "findings.json").read_text())["schema_version"] == "2"
+
+
+def test_the_schema_of_version_1_stays_as_it_was_published() -> None:
+    published = json.loads(VERSION_1.read_text(encoding="utf-8"))
+    old = findings.shipped_schema("1")
+    assert schemas.misfit(published, old) is None
+    assert set(published) == set(old["properties"])  # nothing that came later
+    assert schemas.misfit(published, findings.shipped_schema("2")) is not None
+
+
+@pytest.mark.parametrize("field", ["det_curves", "confusions", "lengths"])
+def test_a_file_of_version_1_cannot_hold_what_came_later(tmp_path: Path, field: str) -> None:
+    document = json.loads(VERSION_1.read_text(encoding="utf-8")) | {field: []}
+    (tmp_path / "findings.json").write_text(json.dumps(document))
+    with pytest.raises(ReportError, match="does not fit"):
+        read_run(tmp_path)
 
 
 @given(st.floats(), st.floats(), st.floats())
@@ -82,8 +117,11 @@ def test_a_run_that_does_not_fit_the_schema_is_not_written(tmp_path: Path) -> No
         (b'{"schema_version": NaN}', "not JSON"),
         (b"[1, 2]", "no findings file"),
         (b'{"name": "package", "version": "1"}', "no findings file"),
-        (b'{"schema_version": "2"}', "schema version '2'"),
+        (b'{"schema_version": "3"}', "schema version '3'"),
+        (b'{"schema_version": 2}', "schema version 2, this program reads 1 and 2"),
+        (b'{"schema_version": ["2"]}', "schema version"),
         (b'{"schema_version": "1"}', "does not fit"),
+        (b'{"schema_version": "2"}', "does not fit"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_one_line(tmp_path: Path, content: bytes, said: str) -> None:
