@@ -87,11 +87,33 @@ class Evidence:
     floor: str = ""  # the name of the one that decides
 
 
+OVERRULED = (
+    "the positive control failed, but the attack passes the same rule at this tap: what it finds here counts, what it"
+    " does not find elsewhere does not"
+)
+
+
+def overruled(control_passed: bool | None, passes_itself: bool) -> bool:
+    """Whether a failed control does not bear on a figure, since the attack passes the control's rule at its very tap.
+
+    A control makes silence believable. An attack that passes the rule here is not too weak to speak of this tap: what
+    beats its floors is said to leak. It is never believed where it finds nothing.
+    """
+    return control_passed is False and passes_itself
+
+
 def decide(
-    metric: str, evidence: Evidence, control_passed: bool | None, control_words: str
+    metric: str,
+    evidence: Evidence,
+    control_passed: bool | None,
+    control_words: str,
+    passes_itself: bool = False,
 ) -> tuple[Verdict, str]:
-    """The verdict of one finding and the reason in a sentence (design: what makes a finding true)."""
-    if control_passed is False:
+    """The verdict of one finding and the reason in a sentence (design: what makes a finding true).
+
+    `passes_itself` says that the attack passes the control's rule at the finding's own tap (see `overruled`).
+    """
+    if control_passed is False and not overruled(control_passed, passes_itself):
         return "invalid", f"the positive control failed ({control_words}): the attack is too weak"
     if evidence.difference is None or evidence.low is None or evidence.high is None:
         return (
@@ -108,10 +130,12 @@ def decide(
         )
     smallest, _ = SMALLEST_EFFECT[metric]
     if evidence.high < smallest:
-        if control_passed is None:
+        if not control_passed:
             return (
                 "inconclusive",
-                "nothing was found, and there is no positive control to trust that",
+                "nothing was found, and there is no positive control to trust that"
+                if control_passed is None
+                else f"nothing was found, and the positive control failed ({control_words})",
             )
         return (
             "not detected",

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from esrt_privacy.attacks.comparisons import names_of
 from esrt_privacy.measures.intervals import Estimate, jackknife_error
+from esrt_privacy.measures.replicates import Replicates
 
 Floats = NDArray[np.float64]
 LEAST_PERMUTATIONS = 2000
@@ -67,7 +69,7 @@ class PermutationComparison:
     labels: Sequence[str]
     clusters: ArrayLike
     groups: Sequence[str] | None
-    speakers: Sequence[str]
+    spoken_by: Sequence[str]
 
     def floor_estimate(self, rng: np.random.Generator) -> Estimate:
         """The mean and the middle 95% of the agreement with shuffled labels."""
@@ -75,7 +77,7 @@ class PermutationComparison:
         low, high = np.quantile(null, [0.025, 0.975])
         method = f"{len(null)} permutations"
         return Estimate(
-            float(null.mean()), float(low), float(high), len(set(self.speakers)), method
+            float(null.mean()), float(low), float(high), len(set(self.spoken_by)), method
         )
 
     def difference(self, level: float, rng: np.random.Generator) -> Estimate:
@@ -85,7 +87,7 @@ class PermutationComparison:
         quantile of the shuffled ones. The upper end also covers the spread over speakers.
         """
         truth, own = np.asarray(self.labels), np.asarray(self.clusters)
-        count = len(set(self.speakers))
+        count = len(set(self.spoken_by))
         value = agreement(self.measure, truth, own)
         tail = (1 - level) / 2
         wanted = math.ceil(PERMUTATIONS_PER_TAIL / max(tail, 1e-9))
@@ -100,12 +102,21 @@ class PermutationComparison:
         low = value - float(ordered[place])
         high = value - float(np.quantile(null, tail))
         error = _error(
-            lambda kept: agreement(self.measure, truth[kept], own[kept]), value, self.speakers
+            lambda kept: agreement(self.measure, truth[kept], own[kept]), value, self.spoken_by
         )
         if error is not None:
             high = max(high, beyond + _t(level, count) * error)
         method = f"{len(null)} permutations, jackknife t over {count} speakers"
         return Estimate(beyond, min(low, beyond), max(high, beyond), count, method)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """All of them."""
+        return names_of(self.spoken_by)
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        """The agreement without each speaker; no draws, since `agreement_estimate` rests on none."""
+        return _without_each(self.measure, self.labels, self.clusters, self.spoken_by)
 
     def _null(self, permutations: int, rng: np.random.Generator) -> np.ndarray:
         from esrt_privacy.measures.clustering import permuted_agreements
@@ -124,19 +135,19 @@ class ClusteringComparison:
     labels: Sequence[str]
     own: ArrayLike
     other: ArrayLike
-    speakers: Sequence[str]
+    spoken_by: Sequence[str]
 
     def difference(self, level: float, rng: np.random.Generator) -> Estimate:
         """The one's agreement minus the other's, with a jackknife interval over speakers; `rng` is not used."""
         truth, own, other = (np.asarray(x) for x in (self.labels, self.own, self.other))
-        count = len(set(self.speakers))
+        count = len(set(self.spoken_by))
 
         def beyond(kept: np.ndarray) -> float:
             mine = agreement(self.measure, truth[kept], own[kept])
             return mine - agreement(self.measure, truth[kept], other[kept])
 
         value = beyond(np.ones(len(truth), dtype=bool))
-        error = _error(beyond, value, self.speakers)
+        error = _error(beyond, value, self.spoken_by)
         if error is None:
             return _unknown(value, count, "too few speakers, or all of them alike")
         half = _t(level, count) * error
@@ -144,17 +155,42 @@ class ClusteringComparison:
             value, value - half, value + half, count, f"jackknife t over {count} speakers"
         )
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """All of them."""
+        return names_of(self.spoken_by)
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        """See `PermutationComparison.leakage`."""
+        return _without_each(self.measure, self.labels, self.own, self.spoken_by)
+
 
 def _error(
     statistic: Callable[[np.ndarray], float], value: float, speakers: Sequence[str]
 ) -> float | None:
     """Delete-one-speaker standard error; None with fewer than three speakers or without any spread."""
-    names, index = np.unique(np.asarray(speakers), return_inverse=True)
-    if len(names) < 3:
+    replicates = _jackknife(statistic, speakers)
+    if len(replicates) < 3:
         return None
-    replicates = np.array([statistic(index != i) for i in range(len(names))])
     error = jackknife_error(replicates[np.isfinite(replicates)], value)
     return error if error > 0 else None
+
+
+def _jackknife(statistic: Callable[[np.ndarray], float], speakers: Sequence[str]) -> Floats:
+    """(speakers,) the statistic without each of them; empty where nobody else is left."""
+    names, index = np.unique(np.asarray(speakers), return_inverse=True)
+    if len(names) < 2:
+        return np.empty(0)
+    return np.array([statistic(index != i) for i in range(len(names))])
+
+
+def _without_each(
+    measure: Agreement, labels: Sequence[str], clusters: ArrayLike, speakers: Sequence[str]
+) -> Replicates:
+    truth, own = np.asarray(labels), np.asarray(clusters)
+    jackknife = _jackknife(lambda kept: agreement(measure, truth[kept], own[kept]), speakers)
+    value = agreement(measure, truth, own)
+    return Replicates(value, jackknife, np.empty(0), len(names_of(speakers)), clip=(0.0, 1.0))
 
 
 def _t(level: float, count: int) -> float:

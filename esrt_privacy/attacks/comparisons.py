@@ -7,13 +7,14 @@ both sides are measured on the same ones.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from esrt_privacy.measures.intervals import Estimate, paired_difference
+from esrt_privacy.measures.intervals import Bounds, Estimate, paired_difference
+from esrt_privacy.measures.replicates import Replicates, ratio_replicates
 
 DRAWS = 2000
 TRIAL_DRAWS = 1000  # trial lists are long, so a draw costs more there
@@ -33,6 +34,15 @@ class Comparison(Protocol):
         """How far the figure lies from the floor in the direction of leakage, with its interval."""
         ...
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Those over whom `leakage` draws, in its order: sorted, each once."""
+        ...
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        """The figure by itself over `speakers`, signed so that more leaks where it is higher."""
+        ...
+
 
 @dataclass(frozen=True)
 class RatioComparison:
@@ -46,11 +56,25 @@ class RatioComparison:
     other: Column
     clusters: Sequence[str]  # one speaker an utterance
     sign: float = 1.0
+    clip: Bounds | None = None  # what the difference cannot leave
 
     def difference(self, level: float, rng: np.random.Generator) -> Estimate:
         """See `measures.intervals.paired_difference`."""
         first, second = (self.own, self.other) if self.sign > 0 else (self.other, self.own)
-        return paired_difference(*first, *second, self.clusters, rng, DRAWS, level)
+        return paired_difference(*first, *second, self.clusters, rng, DRAWS, level, self.clip)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Those with a value."""
+        above, below = np.asarray(self.own, dtype=np.float64)
+        return names_of(
+            np.asarray(self.clusters)[np.isfinite(above) & np.isfinite(below) & (below > 0)]
+        )
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        """See `measures.replicates.ratio_replicates`."""
+        own = ratio_replicates(*self.own, self.clusters, rng, DRAWS)
+        return own if self.sign > 0 else _negated(own)
 
 
 @dataclass(frozen=True)
@@ -93,6 +117,19 @@ class EerComparison:
             level=level,
         )
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """All who are enrolled or tested."""
+        return names_of(np.union1d(np.unique(self.enrol), np.unique(self.test)))
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        """Minus the EER; see `measures.trial_bootstrap.eer_replicates`."""
+        from esrt_privacy.measures.trial_bootstrap import eer_replicates
+
+        return _negated(
+            eer_replicates(self.own_scores, self.is_target, self.enrol, self.test, rng, TRIAL_DRAWS)
+        )
+
 
 @dataclass(frozen=True)
 class AccuracyComparison:
@@ -116,6 +153,35 @@ class AccuracyComparison:
         return classification.balanced_accuracy_difference(
             self.truth, self.own, self.other, self.clusters, rng, draws=DRAWS, level=level
         )
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """All of them."""
+        return names_of(self.clusters)
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        """The balanced accuracy; see `measures.classification.classification_replicates`."""
+        from esrt_privacy.measures import classification
+
+        return classification.classification_replicates(
+            classification.balanced_accuracy_of, self.truth, self.own, self.clusters, rng, DRAWS
+        )
+
+
+def names_of(clusters: ArrayLike) -> tuple[str, ...]:
+    """Speakers as measures order them: sorted, each once."""
+    return tuple(str(name) for name in np.unique(np.asarray(clusters)))
+
+
+def _negated(own: Replicates) -> Replicates:
+    return replace(
+        own,
+        value=-own.value,
+        jackknife=-own.jackknife,
+        resampled=-own.resampled,
+        clip=None if own.clip is None else (-own.clip[1], -own.clip[0]),
+        share=None if own.share is None else (-own.share[1], -own.share[0]),
+    )
 
 
 def _from_chance(own: Estimate, chance: float, sign: float) -> Estimate:

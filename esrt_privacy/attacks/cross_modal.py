@@ -69,7 +69,7 @@ def train_cross_modal(
     means = np.stack([heard[place == i].mean(axis=0) for i in range(len(names))])
     centre = heard.mean(axis=0)
     best: CrossModal | None = None
-    for features in feature_candidates(capture, own, "regression", trim=True):
+    for features in feature_candidates(capture, own, trim=True):
         rows = features.of(capture, own)
         found = [
             # Towards the speaker's mean voice: what varies from recording to recording is no part of it.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from esrt_privacy.attacks.base import SMALLEST_EFFECT, Evidence, decide
+from esrt_privacy.attacks.base import OVERRULED, SMALLEST_EFFECT, Evidence, decide, overruled
 from esrt_privacy.attacks.comparisons import Comparison
 from esrt_privacy.attacks.positive_control import CEILING_TAP, NAMES
+from esrt_privacy.attacks.training_curves import STILL_FALLING
 from esrt_privacy.findings import Attacker, Finding, Interval
 from esrt_privacy.measures.intervals import Estimate
 
@@ -35,12 +36,19 @@ class Draft:
     control_passed: bool | None
     control_words: str
     caution: str = ""  # why no verdict can rest on it: then it is inconclusive
+    passes_itself: bool = False  # the control's rule, at its own tap (`base.overruled`)
+    still_falling: bool = False  # more training would have found more: a bound, not a value
 
     def __post_init__(self) -> None:
         if self.finding.metric not in SMALLEST_EFFECT:
             raise ValueError(
                 f"{self.finding.id}: no smallest effect of '{self.finding.metric}' is declared"
             )
+
+
+def finding_id(attack: str, tap: str, slug: str) -> str:
+    """The id of a family's figure at a tap."""
+    return f"{attack}.{tap.replace('.', '-')}.{slug}"
 
 
 def undecided(
@@ -54,10 +62,10 @@ def undecided(
 ) -> Finding:
     """A family's finding at a tap before its verdict: whose it is, with the fields of its `figure` as they are.
 
-    Its id is `attack.tap.slug`; the ceiling is the attack at the log-mel.
+    Its id is that of `finding_id`; the ceiling is the attack at the log-mel.
     """
     return Finding(
-        id=f"{attack}.{tap.replace('.', '-')}.{slug}",
+        id=finding_id(attack, tap, slug),
         system=inputs.system,
         system_fingerprint=inputs.captures[tap].system_fingerprint,
         corpus=inputs.test.name,
@@ -134,8 +142,13 @@ def _evidence(draft: Draft, plain: Sequence[Estimate], corrected: float | None) 
 
 def _with_verdict(draft: Draft, evidence: Evidence) -> Finding:
     finding = draft.finding
-    verdict, reason = decide(finding.metric, evidence, draft.control_passed, draft.control_words)
+    control = draft.control_passed, draft.control_words, draft.passes_itself
+    verdict, reason = decide(finding.metric, evidence, *control)
     if draft.caution and verdict in ("leaks", "not detected"):
         verdict, reason = "inconclusive", f"{draft.caution} ({reason})"
     reason = f"{finding.system} at {finding.tap}, {finding.metric}: {reason}"
-    return finding.model_copy(update={"verdict": verdict, "reason": reason})
+    set_aside = (OVERRULED,) if overruled(draft.control_passed, draft.passes_itself) else ()
+    notes = (*finding.notes, *((STILL_FALLING,) if draft.still_falling else ()), *set_aside)
+    if draft.still_falling:
+        reason += "; a bound, not a value: more training would find more"
+    return finding.model_copy(update={"verdict": verdict, "reason": reason, "notes": notes})

@@ -10,13 +10,14 @@ import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.comparisons import DRAWS, RatioComparison
-from esrt_privacy.attacks.drafts import Draft, undecided
+from esrt_privacy.attacks.drafts import Draft, finding_id, undecided
 from esrt_privacy.attacks.duration_reader import coarser, seconds_of, train_length_reader
 from esrt_privacy.attacks.families import Family
 from esrt_privacy.attacks.folds import make_folds
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.pause_findings import pause_drafts
 from esrt_privacy.attacks.pauses import measure_pauses
+from esrt_privacy.attacks.pictures import length_pairs
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
     control_tap,
@@ -27,7 +28,7 @@ from esrt_privacy.corpora import Corpus
 from esrt_privacy.corpora.audio import WINDOW_SECONDS
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import AttackError
-from esrt_privacy.findings import Direction, Finding, Interval
+from esrt_privacy.findings import Direction, Finding, Interval, Lengths
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.measures.regression import r_squared_speaker_bootstrap
 from esrt_privacy.measures.speech_mask import FRAME_SECONDS
@@ -102,20 +103,33 @@ def drafts(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[
         for figure in FIGURES:
             shown = None if other is None else figure.interval(other, inputs.seed)
             top = None if ceiling is None else figure.interval(ceiling, inputs.seed)
-            finding = _finding(
-                inputs, tap, view, figure, top, control.shown(tap, shown), control.notes(own)
-            )
+            finding = _finding(inputs, tap, view, figure, top, control.shown(tap, shown))
             made.append(
                 Draft(
                     finding,
                     (figure.comparison(view),),
                     figure.scale,
                     inputs.seed,
-                    control.bears_on(own),
+                    control.passed,
                     control.words,
+                    passes_itself=control.passed_by(own),
                 )
             )
     return (*made, *pause_drafts(inputs, answers, FAMILY.name))
+
+
+def lengths(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[Lengths, ...]:
+    """True and inferred seconds at each tap, for a picture; the seeds' seconds averaged, as in the findings."""
+    views = {tap: _view(answers, tap) for tap in dict.fromkeys(tap for tap, _ in answers)}
+    return tuple(
+        length_pairs(
+            finding_id(FAMILY.name, tap, FIGURES[0].slug),
+            *(inputs.system, tap, view.truth, view.predicted),
+            np.random.default_rng([inputs.seed, 17]),
+        )
+        for tap, view in views.items()
+        if view is not None
+    )
 
 
 @dataclass(frozen=True)
@@ -206,7 +220,6 @@ def _finding(
     figure: _Figure,
     ceiling: Interval | None,
     control: Mapping[str, Any],
-    overruled: tuple[str, ...],
 ) -> Finding:
     error = float(np.abs(view.predicted - view.truth).mean())
     used = ", ".join(f"{head} ({view.heads.count(head)})" for head in sorted(set(view.heads)))
@@ -234,7 +247,7 @@ def _finding(
         utterances=len(view.truth),
         speakers=len(set(view.speakers)),
         seeds=tuple(view.by_seed),
-        notes=(*notes, *view.notes, *overruled),
+        notes=(*notes, *view.notes),
         **control,
     )
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from esrt_privacy.errors import AttackError, shown
-from esrt_privacy.findings import Attacker, BudgetPoint
+from esrt_privacy.findings import Attacker, BudgetPoint, Lengths
 from esrt_privacy.progress import Reporter
 
 if TYPE_CHECKING:
     from esrt_privacy.attacks.answers import Answers
     from esrt_privacy.attacks.drafts import Draft
     from esrt_privacy.attacks.inputs import Inputs
+    from esrt_privacy.attacks.trials import TrialList
 
 RECONSTRUCTION = "reconstruction"  # judged by ear, so it runs by a path of its own
 
@@ -39,6 +40,20 @@ class Family:
     taps: tuple[str, ...] = ("transparent", "mel")  # read beside the audited tap: control, ceiling
     attackers: tuple[Attacker, ...] = ("semi-informed",)
     version: int = 1  # raised when what is measured changes, so that old answers are not used
+
+
+def assets_key(module: FamilyModule, inputs: Inputs) -> str:
+    """What beside captures, labels and options decides a family's answers: its function `assets`, where it has one."""
+    assets = getattr(module, "assets", None)
+    return "" if assets is None else str(assets(inputs))
+
+
+def trial_lists(
+    module: FamilyModule, inputs: Inputs, answers: Mapping[tuple[str, int], Answers]
+) -> tuple[TrialList, ...]:
+    """The lists that a family's trials come from: its function `lists`, where it has one."""
+    lists = getattr(module, "lists", None)
+    return () if lists is None else tuple(lists(inputs, answers))
 
 
 class FamilyModule(Protocol):
@@ -75,3 +90,11 @@ def budget_points(
     """The training curves of a family that trains: its function `budget`, where it has one."""
     budget = getattr(module, "budget", None)
     return () if budget is None else tuple(budget(inputs, answers))
+
+
+def length_points(
+    module: FamilyModule, inputs: Inputs, answers: Mapping[tuple[str, int], Answers]
+) -> tuple[Lengths, ...]:
+    """True and inferred lengths of a family that infers them: its function `lengths`, where it has one."""
+    lengths = getattr(module, "lengths", None)
+    return () if lengths is None else tuple(lengths(inputs, answers))

@@ -11,7 +11,7 @@ from esrt_privacy.attacks.folds import Fold, make_folds
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.scoring import models
 from esrt_privacy.attacks.sequences import readable
-from esrt_privacy.attacks.trials import Trial, draw_trials
+from esrt_privacy.attacks.trials import Trial, TrialList, draw_trials
 from esrt_privacy.corpora import Corpus, Utterance
 from esrt_privacy.errors import AttackError
 
@@ -46,6 +46,7 @@ class TrialTable:
     same_sex: np.ndarray  # (trials,) bool; False where a sex is unknown
     parts: tuple[FoldTrials, ...]
     fingerprint: str  # of the list that the trials come from
+    readable: tuple[str, ...]  # ids of the utterances that it was drawn from
     notes: tuple[str, ...]
 
     @property
@@ -72,7 +73,7 @@ def trial_table(inputs: Inputs, tap: str) -> TrialTable:
         raise AttackError(
             f"{test.name}: one speaker only, so there is no stranger to tell apart; give more speakers"
         )
-    listed = inputs.trials or draw_trials(test, inputs.seed, "mixed")
+    listed = inputs.trials or drawn_list(inputs, test)
     if len(listed.enrolment) < 2:
         raise AttackError(
             f"{test.name}: fewer than two speakers have two recordings, so there is nothing to enrol with;"
@@ -119,8 +120,14 @@ def trial_table(inputs: Inputs, tap: str) -> TrialTable:
         ),
         tuple(part for part in parts if len(part.places)),
         listed.fingerprint,
+        tuple(u.id for u in kept),
         (*listed.notes, *notes, *fold_notes),
     )
+
+
+def drawn_list(inputs: Inputs, readable_tests: Corpus) -> TrialList:
+    """The list that the audit's seed draws: pairs of one sex and of two."""
+    return draw_trials(readable_tests, inputs.seed, "mixed")
 
 
 def _part(

@@ -1,23 +1,26 @@
 """The linear head: a closed form on the tensors' mean and deviation, or on the whole tensor, that takes moments.
 
 For voices it is linear discriminant analysis as two-covariance PLDA uses it: directions in which speakers differ more
-than one speaker's utterances do, each weighted by how much more. For classes it is logistic regression, for numbers
-ridge regression, on the same features.
+than one speaker's utterances do, each weighted by how much more. For numbers it is ridge regression on the
+same features, for classes logistic regression on these and on the statistics of `heads_statistics`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from esrt_privacy.attacks.heads import Curve, Task
+from esrt_privacy.attacks.heads_statistics import fit_statistics
 from esrt_privacy.attacks.scoring import pairs_eer, unit_length
 from esrt_privacy.attacks.sequences import STEPS, comes_whole, pooled, sequences
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.errors import AttackError
+from esrt_privacy.measures.classification import balanced_cross_entropy
 
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)  # of the within-speaker covariance
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)  # of ridge and logistic regression, per utterance
@@ -26,6 +29,14 @@ MOST_FEATURES = 100_000  # beyond, whole tensors would fill the memory
 MOST_DIRECTIONS = 512  # principal directions kept
 _TINY = 1e-8
 Floats = np.ndarray
+
+
+class Reading(Protocol):
+    """What is read off an utterance's tensor for a linear answer."""
+
+    def of(self, capture: Capture, utterances: Sequence[Utterance]) -> Floats:
+        """(utterances, features) float64."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -53,8 +64,8 @@ class LinearHead:
     curve: Curve
     classes: tuple[str, ...]
     task: Task
-    features: Features
-    weights: Floats  # (kept, outputs)
+    features: Reading
+    weights: Floats  # (features, outputs)
     offset: Floats  # (outputs,)
 
     @property
@@ -96,7 +107,7 @@ def train_linear(
     best: LinearHead | None = None
     solve = {"embedding": _discriminant, "classes": _logistic, "regression": ridge}[task]
     strengths = SHRINKAGES if task == "embedding" else PENALTIES
-    for features in feature_candidates(capture, training, task, trim):
+    for features in _readings(capture, training, task, trim):
         own = features.of(capture, training)
         watched = features.of(capture, development)
         for strength in strengths if len(development) else (UNWATCHED,):
@@ -107,6 +118,10 @@ def train_linear(
                 curve = ((len(training), error),)
                 best = LinearHead(curve, classes, task, features, weights, offset)
     assert best is not None
+    if task == "classes":
+        # It was solved, and chosen, as if every class were met equally often.
+        shares = np.array([np.mean(labels == name) for name in best.classes])
+        best = replace(best, offset=best.offset + np.log(shares))
     return best if len(development) else replace(best, curve=())
 
 
@@ -162,7 +177,9 @@ def _logistic(
 ) -> tuple[Floats, Floats, tuple[str, ...]]:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1 / (strength * len(rows)), max_iter=300).fit(rows, labels)
+    # Each class counts alike, however many utterances it has: rare ones would never be answered.
+    penalty = 1 / (strength * len(rows))
+    model = LogisticRegression(C=penalty, class_weight="balanced", max_iter=300).fit(rows, labels)
     weights, offset = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # of two classes scikit-learn keeps the second's only
         weights, offset = np.hstack([-weights, weights]) / 2, np.r_[-offset, offset] / 2
@@ -177,10 +194,9 @@ def _error(answers: Floats, truth: np.ndarray, classes: tuple[str, ...], task: T
         return pairs_eer(unit_length(answers), truth)
     if task == "regression":
         return float(np.abs(answers - truth.reshape(answers.shape)).mean())
-    place = {name: i for i, name in enumerate(classes)}
-    met = [i for i, name in enumerate(truth) if str(name) in place]
-    columns = [place[str(truth[i])] for i in met]
-    return float(-_log_softmax(answers)[met, columns].mean()) if met else float("inf")
+    met = [i for i, name in enumerate(truth) if str(name) in classes]
+    known = [str(truth[i]) for i in met]
+    return balanced_cross_entropy(_log_softmax(answers)[met], known, classes) if met else np.inf
 
 
 def fit_features(
@@ -201,17 +217,29 @@ def fit_features(
 
 
 def feature_candidates(
-    capture: Capture, training: Sequence[Utterance], task: Task, trim: bool
+    capture: Capture, training: Sequence[Utterance], trim: bool
 ) -> Iterator[Features]:
     """The features that are tried: pooled, pooled without standardising, and whole tensors where they come whole."""
     yield fit_features(capture, training, False, trim)
     if not comes_whole(capture, trim):
         # Components of falling strength, such as the transparent tensor's, are mostly noise at the end: made equal they
-        # drown the rest. Logistic regression takes too long to be tried twice.
-        if task != "classes":
-            yield fit_features(capture, training, False, trim, standardised=False)
+        # drown the rest.
+        yield fit_features(capture, training, False, trim, standardised=False)
     elif min(capture.shape[0], STEPS) * capture.shape[1] <= MOST_FEATURES:
         yield fit_features(capture, training, True, trim)
+
+
+def _readings(
+    capture: Capture, training: Sequence[Utterance], task: Task, trim: bool
+) -> Iterator[Reading]:
+    """The candidates of a task. For classes of sequences in time they are what `heads_statistics` says of these."""
+    if task == "classes":
+        yield fit_statistics(capture, training, trim, equal=False)
+        if not comes_whole(capture, trim):
+            # Mean and deviation of every channel alike are mostly noise beside it, and chosen by chance.
+            yield fit_statistics(capture, training, trim, equal=True)
+            return
+    yield from feature_candidates(capture, training, trim)
 
 
 def _raw(

@@ -80,23 +80,35 @@ class Standardised(nn.Module):
     """A network over standardised tensors, with an output layer for the training.
 
     `mean` and `scale` are (width,), or (steps, width) where tensors come whole and each place has a meaning of its own;
-    then each place also gets a learned code.
+    then each place also gets a learned code. `axes` (width, kept) are directions that the network sees, None: all.
     """
 
     mean: Tensor
     scale: Tensor
+    axes: Tensor | None
 
-    def __init__(self, network: nn.Module, mean: Tensor, scale: Tensor, outputs: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Tensor,
+        scale: Tensor,
+        outputs: int,
+        axes: Tensor | None = None,
+    ) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        self.places = nn.Parameter(torch.zeros_like(mean)) if mean.ndim == 2 else None
+        self.register_buffer("axes", axes)
+        seen = torch.zeros_like(mean) if axes is None else torch.zeros_like(mean @ axes)
+        self.places = nn.Parameter(seen) if mean.ndim == 2 else None
         self.output = nn.Linear(EMBEDDING, outputs)
 
     def forward(self, steps: Tensor) -> Tensor:
         """(batch, steps, width) -> (batch, EMBEDDING)."""
         steps = (steps - self.mean) / self.scale
+        if self.axes is not None:
+            steps = steps @ self.axes
         if self.places is not None:
             steps = steps + self.places
         out: Tensor = self.network(steps)

@@ -23,6 +23,7 @@ from esrt_privacy.corpora import Corpus, Utterance
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.corpora.split import speaker_key
 from esrt_privacy.errors import AttackError
+from esrt_privacy.measures.classification import balanced_cross_entropy
 from esrt_privacy.progress import Reporter, silent
 
 # Not the sequence network of the speaker attack: it costs more, and is for finer differences than these.
@@ -102,9 +103,14 @@ def labelled(inputs: Inputs, capture: Capture, question: Question) -> Labelled:
 
 
 def measure_label(
-    inputs: Inputs, capture: Capture, seed: int, question: Question, report: Reporter = silent
+    inputs: Inputs,
+    capture: Capture,
+    seed: int,
+    question: Question,
+    report: Reporter = silent,
+    tried: Sequence[str] | None = None,
 ) -> Answers:
-    """Answer for every test utterance at one tap, from its `remembered` capture.
+    """Answer for every test utterance at one tap, from its `remembered` capture, by the heads of `tried` (None: TRIED).
 
     Answers hold `<name>.log_probabilities` (utterances, classes), as if all classes were equally likely;
     `<name>.<floor>` the same by a floor, nan where it cannot answer; `<name>.curve` (rows, 3):
@@ -122,7 +128,9 @@ def measure_label(
     for number, fold in enumerate(folds):
         report(f"{question.name} at {tap}", number, len(folds))
         rows = [place[u.id] for u in fold.test]
-        reader = train_reader(capture, fold, question.label, seed, inputs.budget, report)
+        reader = train_reader(
+            capture, fold, question.label, seed, inputs.budget, report, tried or TRIED
+        )
         logs[rows] = reader.balanced_logs(capture, fold.test, classes)
         heads.append(reader.name)
         # The linear head is solved in one step: its only point is no curve.
@@ -241,13 +249,6 @@ def _tempered(
     ]
     best = int(np.argmin(errors))
     return replace(reader, temperature=TEMPERATURES[best]), errors[best]
-
-
-def balanced_cross_entropy(logs: np.ndarray, truth: Sequence[str], classes: Sequence[str]) -> float:
-    """Mean over the classes of truth of the mean cross-entropy of their utterances, in nats."""
-    columns = np.array([classes.index(name) for name in truth])
-    own = -logs[np.arange(len(columns)), columns]
-    return float(np.mean([own[columns == column].mean() for column in np.unique(columns)]))
 
 
 def _with_label(corpus: Corpus, question: Question) -> list[Utterance]:

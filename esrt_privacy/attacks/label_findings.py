@@ -14,10 +14,12 @@ from esrt_privacy.attacks.comparisons import (
     AccuracyComparison,
     Comparison,
     RatioComparison,
+    names_of,
 )
 from esrt_privacy.attacks.drafts import LEVEL, Draft, undecided
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.label_answers import Question
+from esrt_privacy.attacks.label_controls import SMOOTHING
 from esrt_privacy.attacks.label_view import LabelView, label_view
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
@@ -31,7 +33,9 @@ from esrt_privacy.measures.classification import (
     classification_replicates,
     macro_f1_of,
 )
+from esrt_privacy.measures.information import at_least_zero
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
+from esrt_privacy.measures.replicates import Replicates
 
 CHANCE = "chance"
 GUESSED = "answers dealt out by lot"
@@ -56,12 +60,11 @@ def label_drafts(
         control_view = None if at is None else label_view(answers, at, question.name)
         control = _judged(inputs, at, control_view, question.name)
         own = _way(inputs, view)
-        said = (*notes, *control.notes(own))
         ceiling = None if tap == CEILING_TAP else label_view(answers, CEILING_TAP, question.name)
         for figure in (_Accuracy(inputs.seed), _MacroF1(inputs.seed), _Bits(inputs.seed)):
             shown = None if control_view is None else figure.interval(control_view)
             finding = _finding(
-                *(inputs, tap, family, question.name, words, view, figure, ceiling, said),
+                *(inputs, tap, family, question.name, words, view, figure, ceiling, notes),
                 control.shown(tap, shown),
             )
             made.append(
@@ -70,20 +73,35 @@ def label_drafts(
                     figure.comparisons(view),
                     figure.scale,
                     inputs.seed,
-                    control.bears_on(own),
+                    control.passed,
                     control.words,
                     caution,
+                    control.passed_by(own),
+                    view.falling,
                 )
             )
     return made
 
 
 def label_budget(answers: Mapping[tuple[str, int], Answers], name: str) -> tuple[BudgetPoint, ...]:
-    """Development error of the network heads by training steps, the mean over folds and seeds."""
-    points: dict[tuple[str, int], list[float]] = {}
+    """Development error of the network heads by training steps, the mean over folds and seeds.
+
+    Of each the least so far: that state is what the attacker keeps, also where a training ended before others.
+    """
+    curves: dict[str, list[list[tuple[int, float]]]] = {}
     for (tap, _), found in sorted(answers.items()):
-        for _, steps, error in found.arrays.get(f"{name}.curve", np.zeros((0, 3))):
-            points.setdefault((tap, int(steps)), []).append(float(error))
+        rows = found.arrays.get(f"{name}.curve", np.zeros((0, 3)))
+        for fold in np.unique(rows[:, 0]):
+            own = [(int(steps), float(error)) for _, steps, error in rows[rows[:, 0] == fold]]
+            curves.setdefault(tap, []).append(own)
+    points: dict[tuple[str, int], list[float]] = {}
+    for tap, held in curves.items():
+        for steps in sorted({steps for curve in held for steps, _ in curve}):
+            least = (min((e for at, e in curve if at <= steps), default=None) for curve in held)
+            points[tap, steps] = [error for error in least if error is not None]
+    last = dict(sorted(points))  # a tap's later steps take the place of earlier ones
+    views = {tap: label_view(answers, tap, name) for tap in last}
+    falling = {tap for tap, view in views.items() if view is not None and view.falling}
     return tuple(
         BudgetPoint(
             tap=tap,
@@ -92,6 +110,7 @@ def label_budget(answers: Mapping[tuple[str, int], Answers], name: str) -> tuple
             metric=f"cross-entropy of {name} on unseen people",
             unit="nats",
             value=float(np.mean(errors)),
+            bound=tap in falling and steps == last[tap],
         )
         for (tap, steps), errors in sorted(points.items())
     )
@@ -157,6 +176,16 @@ class _F1Comparison:
             macro_f1_of, view.truth, view.answered, view.speakers, rng, DRAWS, beside=self.other
         ).estimate(level)
 
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        return names_of(self.view.speakers)
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        view = self.view
+        return classification_replicates(
+            macro_f1_of, view.truth, view.answered, view.speakers, rng, DRAWS
+        )
+
 
 class _MacroF1(_Accuracy):
     metric, slug = "macro-F1", "macro-f1"
@@ -193,8 +222,15 @@ class _Bits(_Accuracy):
 
     def estimate(self, view: LabelView, logs: np.ndarray | None = None) -> Estimate:
         gains, weights = view.gains(view.logs if logs is None else logs)
-        return speaker_bootstrap_ratio(
-            gains * weights, weights, view.speakers, np.random.default_rng([self.seed, 8]), DRAWS
+        rng, bounds = np.random.default_rng([self.seed, 8]), bit_bounds(len(view.classes))
+        bits = speaker_bootstrap_ratio(
+            gains * weights, weights, view.speakers, rng, DRAWS, clip=bounds
+        )
+        # Predictions that are worse than the frequencies tell nothing, not less than nothing.
+        return bits._replace(
+            value=at_least_zero(bits.value),
+            low=at_least_zero(bits.low),
+            high=at_least_zero(bits.high),
         )
 
     def floors(self, view: LabelView) -> dict[str, Interval]:
@@ -207,10 +243,23 @@ class _Bits(_Accuracy):
         own = ((gains * weights).tolist(), mass)
         others = {CHANCE: np.zeros_like(gains)}
         others |= {name: view.gains(logs)[0] for name, logs in view.floors.items()}
+        least, most = bit_bounds(len(view.classes))
         return tuple(
-            RatioComparison(name, own, ((bits * weights).tolist(), mass), view.speakers)
+            RatioComparison(
+                name,
+                own,
+                ((bits * weights).tolist(), mass),
+                view.speakers,
+                # Zero is all that chance can tell.
+                clip=(least, most) if name == CHANCE else (least - most, most - least),
+            )
             for name, bits in others.items()
         )
+
+
+def bit_bounds(classes: int) -> tuple[float, float]:
+    """Bits that one answer can tell of one of `classes` values: least and most, as `spread_over` smooths it."""
+    return float(np.log2(SMOOTHING)), float(np.log2((1 - SMOOTHING) * classes + SMOOTHING))
 
 
 def _finding(
@@ -260,9 +309,5 @@ def _notes(name: str, view: LabelView, figure: _Accuracy) -> list[str]:
     if figure.metric == _Bits.metric:
         notes.append(
             "a lower bound, H minus the cross-entropy of the attacker's probabilities, with all values equally likely"
-        )
-    if view.falling:
-        notes.append(
-            "the development error was still falling when the training ended: a bound of what can be had, not its value"
         )
     return notes

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
+from esrt_privacy.attacks.training_curves import still_falling
 from esrt_privacy.measures.classification import balanced_accuracy
 from esrt_privacy.measures.information import information_gains
 
-STILL_FALLING = 0.97  # of the error before the last quarter of the training
+LINEAR = "linear"  # the head that is solved in one step
 
 
 @dataclass(frozen=True)
@@ -77,18 +78,16 @@ def label_view(answers: Mapping[tuple[str, int], Answers], tap: str, name: str) 
         {key: table for key, table in floors.items() if np.isfinite(table).all()},
         by_seed,
         tuple(head for found in held.values() for head in found.rows[f"{name}.heads"]),
-        any(_still_falling(found.arrays[f"{name}.curve"]) for found in held.values()),
+        still_falling(curve for found in held.values() for curve in _curves(found, name)),
         (*first.rows[f"{name}.notes"], *first.notes),
     )
 
 
-def _still_falling(curve: np.ndarray) -> bool:
-    """Whether in most folds the last quarter of the training still brought the error down by three in a hundred."""
-    falling = []
-    for fold in np.unique(curve[:, 0]):
-        rows = curve[curve[:, 0] == fold]
-        rows = rows[rows[:, 1].argsort(kind="stable")]
-        before = rows[rows[:, 1] <= 0.75 * rows[-1, 1]]
-        if len(before):
-            falling.append(bool(rows[-1, 2] < STILL_FALLING * before[:, 2].min()))
-    return bool(falling) and 2 * sum(falling) > len(falling)
+def _curves(found: Answers, name: str) -> list[list[float]]:
+    """Development errors in the order of training, of each fold whose answers rest on a network."""
+    curve = found.arrays[f"{name}.curve"]
+    return [
+        [float(error) for _, _, error in sorted(curve[curve[:, 0] == fold].tolist())]
+        for fold, head in enumerate(found.rows[f"{name}.heads"])
+        if head != LINEAR
+    ]

@@ -15,6 +15,7 @@ from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.positive_control import (
     CEILING_TAP,
     Control,
+    below_chance,
     control_tap,
     judge_control,
 )
@@ -137,11 +138,8 @@ def _pair_draft(
     at = control_tap(inputs.captures, tap)
     other = None if at is None else _pairs(answers, at, question)
     reached = None if other is None else other.estimate(inputs.seed)
-    beyond = None
-    if reached is not None:
-        beyond = reached._replace(
-            value=0.5 - reached.value, low=0.5 - reached.high, high=0.5 - reached.low
-        )
+    control = judge_control(at, "linkage", None if reached is None else below_chance(reached))
+    own = view.estimate(inputs.seed)
     ceiling = None if tap == CEILING_TAP else _pairs(answers, CEILING_TAP, question)
     comparisons: list[Comparison] = [
         EerComparison(CHANCE, view.scores, None, view.target, view.first, view.second)
@@ -162,10 +160,11 @@ def _pair_draft(
         f"same-{question}",
         PAIRS[question],
         "linkage EER",
-        view.estimate(inputs.seed),
+        own,
         floors,
         tuple(comparisons),
-        judge_control(at, "linkage", beyond),
+        control,
+        control.passed_by(below_chance(own)),
         reached,
         None if ceiling is None else ceiling.estimate(inputs.seed),
         view.seeds,
@@ -184,17 +183,9 @@ def _search_draft(
     at = control_tap(inputs.captures, tap)
     # The control of both figures is the first ten: the first guess says too little where N is small.
     at_ten = None if at is None else _search(answers, at, 10)
-    beyond = None
-    if at_ten is not None:
-        ones = np.ones(len(at_ten.hits))
-        beyond = paired_difference(
-            at_ten.hits,
-            ones,
-            at_ten.floors[CHANCE],
-            ones,
-            at_ten.speakers,
-            np.random.default_rng([inputs.seed, 1]),
-        )
+    beyond = None if at_ten is None else _beyond_chance(inputs, at_ten)
+    control = judge_control(at, "recording search", beyond)
+    own = _search(answers, tap, 10)
     other = None if at is None else _search(answers, at, k)
     ceiling = None if tap == CEILING_TAP else _search(answers, CEILING_TAP, k)
     column = view.hits.tolist(), [1.0] * len(view.hits)
@@ -214,7 +205,8 @@ def _search_draft(
         view.estimate(inputs.seed),
         floors,
         tuple(comparisons),
-        judge_control(at, "recording search", beyond),
+        control,
+        own is not None and control.passed_by(_beyond_chance(inputs, own)),
         None if other is None else other.estimate(inputs.seed),
         None if ceiling is None else ceiling.estimate(inputs.seed),
         view.seeds,
@@ -237,6 +229,7 @@ def _draft(
     floors: Mapping[str, Estimate],
     comparisons: tuple[Comparison, ...],
     control: Control,
+    passes_itself: bool,
     reached: Estimate | None,
     ceiling: Estimate | None,
     seeds: tuple[int, ...],
@@ -261,4 +254,13 @@ def _draft(
         notes=notes,
         **control.shown(tap, None if reached is None else Interval.of(reached, 100.0)),
     )
-    return Draft(finding, comparisons, 100.0, inputs.seed, control.passed, control.words, caution)
+    passed, words = control.passed, control.words
+    return Draft(finding, comparisons, 100.0, inputs.seed, passed, words, caution, passes_itself)
+
+
+def _beyond_chance(inputs: Inputs, search: _Search) -> Estimate:
+    """How much more often than by chance the recording is found, a share."""
+    ones, rng = np.ones(len(search.hits)), np.random.default_rng([inputs.seed, 1])
+    return paired_difference(
+        search.hits, ones, search.floors[CHANCE], ones, search.speakers, rng, clip=(-1.0, 1.0)
+    )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
+from esrt_privacy.attacks.comparisons import names_of
 from esrt_privacy.attacks.drafts import LEVEL, Draft, undecided
 from esrt_privacy.attacks.folds import make_folds
 from esrt_privacy.attacks.inputs import Inputs
@@ -27,6 +28,7 @@ from esrt_privacy.captures import Capture
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.findings import Interval
 from esrt_privacy.measures.intervals import Estimate
+from esrt_privacy.measures.replicates import Replicates
 from esrt_privacy.measures.separation import auroc, auroc_replicates
 from esrt_privacy.measures.verification import eer
 from esrt_privacy.progress import Reporter, silent
@@ -98,12 +100,21 @@ class AurocComparison:
     floor: str
     scores: np.ndarray
     known: np.ndarray
-    speakers: Sequence[str]
+    clusters: Sequence[str]  # one speaker a score
 
     def difference(self, level: float, rng: np.random.Generator) -> Estimate:
-        """See `measures.separation.auroc_replicates`."""
-        own = auroc_replicates(self.scores, self.known, self.speakers, rng).estimate(level)
+        """The AUROC minus one half."""
+        own = self.leakage(rng).estimate(level)
         return own._replace(value=own.value - 0.5, low=own.low - 0.5, high=own.high - 0.5)
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """Those with a score."""
+        return names_of(np.asarray(self.clusters)[~np.isnan(self.scores)])
+
+    def leakage(self, rng: np.random.Generator) -> Replicates:
+        """See `measures.separation.auroc_replicates`."""
+        return auroc_replicates(self.scores, self.known, self.clusters, rng)
 
 
 def open_set_drafts(
@@ -141,9 +152,9 @@ def open_set_drafts(
             estimate=_interval(inputs, view),
             floors={CHANCE: Interval(value=0.5, method="exact")},
             utterances=int(np.isfinite(view.scores).sum()),
-            speakers=len(set(view.speakers)),
+            speakers=len(set(view.clusters)),
             seeds=tuple(sorted({seed for t, seed in answers if t == tap})),
-            notes=(*_notes(view), *notes, *control.notes(own)),
+            notes=(*_notes(view), *notes),
             **control.shown(tap, shown),
         )
         made.append(
@@ -152,8 +163,9 @@ def open_set_drafts(
                 (view,),
                 1.0,
                 inputs.seed,
-                control.bears_on(own),
+                control.passed,
                 control.words,
+                passes_itself=control.passed_by(own),
             )
         )
     return made
@@ -182,9 +194,7 @@ def _view(answers: Mapping[tuple[str, int], Answers], tap: str) -> AurocComparis
 
 def _interval(inputs: Inputs, view: AurocComparison) -> Interval:
     rng = np.random.default_rng([inputs.seed, 9])
-    return Interval.of(
-        auroc_replicates(view.scores, view.known, view.speakers, rng).estimate(LEVEL)
-    )
+    return Interval.of(view.leakage(rng).estimate(LEVEL))
 
 
 def _notes(view: AurocComparison) -> list[str]:

@@ -124,7 +124,6 @@ def _draft(
             + "; ".join(
                 f"{name} ({view.readers.count(name)})" for name in sorted(set(view.readers))
             ),
-            *control.notes(taken),
         ),
         **control.shown(tap, None if other is None else interval(other)),
     )
@@ -137,8 +136,9 @@ def _draft(
         ),
         figure.scale,
         inputs.seed,
-        control.bears_on(taken),
+        control.passed,
         control.words,
+        passes_itself=control.passed_by(taken),
     )
 
 

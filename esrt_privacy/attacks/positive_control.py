@@ -16,12 +16,6 @@ CEILING_TAP = "mel"
 NAMES = {TRANSPARENT: "transparent tensor", CEILING_TAP: "log-mel"}
 
 
-OVERRULED = (
-    "the positive control failed, but the attack passes the same rule at this tap: what it finds here counts, what it"
-    " does not find elsewhere does not"
-)
-
-
 @dataclass(frozen=True)
 class Control:
     """What the attack reached where leakage is certain. `passed` is None where no such tap was attacked."""
@@ -32,17 +26,9 @@ class Control:
     least: float = 0.0
     rule: str = ""
 
-    def bears_on(self, own: Estimate) -> bool | None:
-        """`passed` for a verdict on a figure that lies `own` beyond its floor, in the rule's unit.
-
-        A control makes silence believable. An attack that passes its rule at the very tap is not too weak to speak of
-        that tap: then a failed control does not bear on it (None), and only what beats its floors is said to leak.
-        """
-        return None if self.passed is False and _passes(own, self.least) else self.passed
-
-    def notes(self, own: Estimate) -> tuple[str, ...]:
-        """What a finding says where `bears_on` sets a failed control aside."""
-        return (OVERRULED,) if self.passed is False and self.bears_on(own) is None else ()
+    def passed_by(self, own: Estimate) -> bool:
+        """Whether a figure that lies `own` beyond its floor, in the rule's unit, passes the rule itself."""
+        return self.tap is not None and _passes(own, self.least)
 
     def shown(self, tap: str, figure: Interval | None) -> dict[str, Any]:
         """The fields of a finding at `tap` that tell of its control; none at the control itself."""
@@ -75,6 +61,11 @@ def judge_control(tap: str | None, question: str, beyond_floor: Estimate | None)
     least, rule = CONTROL_RULE[question]
     words = f"{NAMES[tap]}: {beyond_floor.value:.2f} beyond the floor, needed {least:g}"
     return Control(tap, _passes(beyond_floor, least), words, least, rule)
+
+
+def below_chance(rate: Estimate) -> Estimate:
+    """How far an EER, a share, lies below 50%, as the rules of speakers and linkage count it."""
+    return rate._replace(value=0.5 - rate.value, low=0.5 - rate.high, high=0.5 - rate.low)
 
 
 def _passes(beyond_floor: Estimate, least: float) -> bool:

@@ -120,7 +120,12 @@ class Findings:
             if audited:
                 drafts.append(self._draft(LENGTH, tap, result, result.at_own_length, ""))
             if self._trials is not None:
-                state = ControlState(self.control_passed, self.control_words, self._control_rule)
+                state = ControlState(
+                    self.control_passed,
+                    self.control_words,
+                    self._control_rule,
+                    self._passes(result),
+                )
                 drafts += speaker_drafts(
                     self._trials, self._outcome, tap, result, self._another(), state, self._seed
                 )
@@ -145,11 +150,19 @@ class Findings:
         control = self._outcome.taps.get(CONTROL_TAP)
         if control is None:
             return None, "no control was run"
-        wer = self._estimate(METRICS[0], control.at_true_length).value
-        stoi = self._estimate(METRICS[1], control.at_true_length).value
+        wer, stoi = self._intelligible(control)
         words = f"WER {100 * wer:.0f}%, " if np.isfinite(wer) else ""
-        passed = bool(stoi >= LEAST_CONTROL_STOI) and not wer > MOST_CONTROL_WER
-        return passed, f"{CONTROL_NAME}: {words}STOI {stoi:.2f}"
+        return self._passes(control), f"{CONTROL_NAME}: {words}STOI {stoi:.2f}"
+
+    def _passes(self, result: Reconstruction) -> bool:
+        """Whether a tap's reconstructions reach what the control must."""
+        wer, stoi = self._intelligible(result)
+        return bool(stoi >= LEAST_CONTROL_STOI and not wer > MOST_CONTROL_WER)
+
+    def _intelligible(self, result: Reconstruction) -> tuple[float, float]:
+        """WER, a share (nan where no words can be counted), and STOI at true length."""
+        wer, stoi = (self._estimate(m, result.at_true_length).value for m in METRICS[:2])
+        return wer, stoi
 
     @property
     def _control_rule(self) -> str:
@@ -224,7 +237,15 @@ class Findings:
         )
         # A length is read off without any speech coming back: intelligibility is no control of that.
         passed = None if metric is LENGTH else self.control_passed
-        return Draft(finding, comparisons, metric.scale, self._seed, passed, self.control_words)
+        return Draft(
+            finding,
+            comparisons,
+            metric.scale,
+            self._seed,
+            passed,
+            self.control_words,
+            passes_itself=self._passes(result),
+        )
 
     def _floors(
         self, metric: Metric, own: Column, floors: dict[str, dict[str, Judgement]]

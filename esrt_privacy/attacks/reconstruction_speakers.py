@@ -114,11 +114,15 @@ def enrol(
 
 @dataclass(frozen=True)
 class ControlState:
-    """Whether the reconstruction's positive control passed (None: not run), what it reached, and the rule."""
+    """Whether the reconstruction's positive control passed (None: not run), what it reached, and the rule.
+
+    `passes_itself` says whether the attack passes the rule at the tap under audit.
+    """
 
     passed: bool | None
     words: str
     rule: str
+    passes_itself: bool
 
 
 def speaker_drafts(
@@ -190,6 +194,7 @@ def speaker_drafts(
             control_state.passed,
             control_state.words,
             caution,
+            control_state.passes_itself,
         )
 
     clusters = speakers_of(utterances)

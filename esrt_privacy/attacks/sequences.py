@@ -41,6 +41,11 @@ def comes_whole(capture: Capture, trim: bool = True) -> bool:
     return not trim or capture.tap.partition(".")[0] not in TIME_TAPS
 
 
+def step_seconds(capture: Capture) -> float:
+    """How much of the 30 s window a step of `sequences` stands for, where steps follow time."""
+    return WINDOW_SECONDS * _joined(capture) / capture.shape[0]
+
+
 def pooled(capture: Capture, utterances: Sequence[Utterance], trim: bool = True) -> np.ndarray:
     """Mean and standard deviation over the steps, (utterances, 2 · width) float32. Errors as `sequences`."""
     width = capture.shape[1]
@@ -90,7 +95,7 @@ def _reduced(capture: Capture, utterance: Utterance, trim: bool) -> Tensor:
     tensor = capture.tensor(utterance).float()
     if not comes_whole(capture, trim):
         tensor = tensor[: _speech_vectors(tensor, capture.tap, utterance.duration)]
-    factor = max(1, capture.shape[0] // STEPS)
+    factor = _joined(capture)
     if factor > 1:
         whole = max(1, len(tensor) // factor) * factor
         tensor = tensor[:whole] if len(tensor) >= factor else tensor
@@ -101,6 +106,11 @@ def _reduced(capture: Capture, utterance: Utterance, trim: bool) -> Tensor:
             f"{capture.tap}: the tensor of {utterance.id} has values that are no numbers; encode it again"
         )
     return tensor
+
+
+def _joined(capture: Capture) -> int:
+    """Vectors that are averaged to one step."""
+    return max(1, capture.shape[0] // STEPS)
 
 
 def _speech_vectors(tensor: Tensor, tap: str, seconds: float | None) -> int:

@@ -8,14 +8,14 @@ its target instead of tensors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.cross_modal import train_cross_modal
 from esrt_privacy.attacks.families import Family
-from esrt_privacy.attacks.fold_trials import FoldTrials, TrialTable, trial_table
+from esrt_privacy.attacks.fold_trials import FoldTrials, TrialTable, drawn_list, trial_table
 from esrt_privacy.attacks.heads import HEADS, train_head
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.scoring import (
@@ -28,6 +28,7 @@ from esrt_privacy.attacks.scoring import (
 from esrt_privacy.attacks.sequences import pooled, remembered
 from esrt_privacy.attacks.speaker_controls import CONTROLS
 from esrt_privacy.attacks.speaker_findings import budget, drafts
+from esrt_privacy.attacks.trials import TrialList
 from esrt_privacy.attacks.voices import real_voices, voice_of
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Corpus, Utterance
@@ -35,14 +36,37 @@ from esrt_privacy.errors import AssetError, AttackError, CorpusError
 from esrt_privacy.judges.speakers import Ge2e
 from esrt_privacy.progress import Reporter, silent
 
-__all__ = ["FAMILY", "budget", "drafts", "measure"]
+__all__ = ["FAMILY", "assets", "budget", "drafts", "lists", "measure"]
 
 FAMILY = Family(
     name="speaker",
     question="Is this tensor spoken by the person whom the attacker has enrolled?",
     needs=("speaker",),
     attackers=("semi-informed", "lazy-informed", "cross-modal", "ignorant"),
+    version=2,
 )
+
+
+def assets(inputs: Inputs) -> str:
+    """The fingerprint of the speaker encoder, empty where it is not to be had: then two attackers are missing."""
+    try:
+        return Ge2e.load(inputs.weights).fingerprint
+    except AssetError:
+        return ""
+
+
+def lists(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[TrialList, ...]:
+    """The list that the trials of each tap come from, each list once: the user's own, or as it was drawn."""
+    found: dict[str, TrialList] = {}
+    for answer in answers.values():
+        (fingerprint,) = answer.rows["trial_list"]
+        if fingerprint not in found:
+            kept = frozenset(answer.rows["readable"])
+            readable = tuple(u for u in inputs.test if u.id in kept)
+            found[fingerprint] = inputs.trials or drawn_list(
+                inputs, replace(inputs.test, utterances=readable)
+            )
+    return tuple(found.values())
 
 
 def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> Answers:
@@ -51,7 +75,8 @@ def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> A
     Answers hold `target` and `same_sex` (trials,) and, (trials,) with nan where there is no score, `semi-informed`,
     `head.<name>` of each head, `lazy-informed`, `cross-modal`, `ignorant`, `text only` and `duration only` (those that
     could be run); `curve` (rows, 4): fold, place of the head in HEADS, training steps, development EER; and the rows
-    `enrol`, `test` (trials,) speakers, `utterances` (trials,) and `heads`, one a fold. Errors as `trial_table`.
+    `enrol`, `test` (trials,) speakers, `utterances` (trials,), `heads`, one a fold, `trial_list`, the fingerprint of
+    the list, and `readable`, the utterances that it was drawn from. Errors as `trial_table`.
     """
     table = trial_table(inputs, tap)
     capture = remembered(inputs.captures[tap])
@@ -92,6 +117,7 @@ def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> A
             "utterances": tuple(t.utterance for t in table.trials),
             "heads": tuple(chosen),
             "trial_list": (table.fingerprint,),
+            "readable": table.readable,
         },
         tuple(dict.fromkeys(notes)),
     )

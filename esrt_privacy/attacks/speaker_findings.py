@@ -14,8 +14,14 @@ from esrt_privacy.attacks.confounds import one_session_a_speaker, synthetic_voic
 from esrt_privacy.attacks.drafts import Draft, undecided
 from esrt_privacy.attacks.heads import HEADS
 from esrt_privacy.attacks.inputs import Inputs
-from esrt_privacy.attacks.positive_control import CEILING_TAP, control_tap, judge_control
+from esrt_privacy.attacks.positive_control import (
+    CEILING_TAP,
+    below_chance,
+    control_tap,
+    judge_control,
+)
 from esrt_privacy.attacks.speaker_controls import CONTROLS
+from esrt_privacy.attacks.training_curves import still_falling
 from esrt_privacy.findings import Attacker, BudgetPoint, Interval
 from esrt_privacy.measures.intervals import Estimate
 from esrt_privacy.measures.trial_bootstrap import eer_speaker_bootstrap
@@ -24,7 +30,6 @@ from esrt_privacy.measures.verification import eer, min_cllr, tpr_at_fpr
 METRIC = "speaker EER"
 CHANCE = "chance"
 UNTRAINED: tuple[Attacker, ...] = ("lazy-informed", "ignorant")
-STILL_FALLING = 0.01  # development EER that the second half of the training still took off
 
 ATTACKERS: dict[Attacker, str] = {
     "semi-informed": "{tap} of {system}: do heads trained on other people's tensors tell whose it is?",
@@ -55,6 +60,7 @@ def budget(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[
         curves = _curves(answers, tap)
         if curves:
             best = min(curves, key=lambda place: list(curves[place].values())[-1])
+            falls = best in _falling(answers, tap)
             points += [
                 BudgetPoint(
                     tap=tap,
@@ -63,6 +69,7 @@ def budget(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[
                     metric=METRIC,
                     unit="%",
                     value=100 * value,
+                    bound=falls and steps == max(curves[best]),
                 )
                 for steps, value in curves[best].items()
             ]
@@ -132,12 +139,9 @@ def _draft(
     at = control_tap(inputs.captures, tap)
     other = None if at is None else _view(answers, at, attacker, view.same_sex)
     reached = None if other is None else other.estimate(inputs.seed)
-    beyond = None
-    if reached is not None:
-        beyond = Estimate(
-            0.5 - reached.value, 0.5 - reached.high, 0.5 - reached.low, reached.n, reached.method
-        )
+    beyond = None if reached is None else below_chance(reached)
     control = judge_control(at, "untrained speaker" if attacker in UNTRAINED else "speaker", beyond)
+    own = view.estimate(inputs.seed)
     ceiling = None if tap == CEILING_TAP else _view(answers, CEILING_TAP, attacker, view.same_sex)
     comparisons: list[Comparison] = [_comparison(CHANCE, view, None)]
     floors = {CHANCE: Estimate(0.5, 0.5, 0.5, len(set(view.test)), "by definition")}
@@ -158,7 +162,7 @@ def _draft(
         metric=METRIC,
         unit="%",
         leaks_when="lower",
-        estimate=Interval.of(view.estimate(inputs.seed), 100.0),
+        estimate=Interval.of(own, 100.0),
         floors={name: Interval.of(estimate, 100.0) for name, estimate in floors.items()},
         utterances=len(inputs.test),
         speakers=len(set(view.test) | set(view.enrol)),
@@ -182,6 +186,8 @@ def _draft(
         control.words,
         # A session that all of a speaker's utterances share would be taken for the voice.
         caution=synthetic_voices(inputs.test) or apart,
+        passes_itself=control.passed_by(below_chance(own)),
+        still_falling=attacker == "semi-informed" and _chosen_falls(answers, tap, view),
     )
 
 
@@ -208,13 +214,29 @@ def _training_notes(
 ) -> Iterator[str]:
     chosen = Counter(view.heads).most_common()
     yield "head by development speakers: " + ", ".join(f"{name} ({n}x)" for name, n in chosen)
-    for place, curve in _curves(answers, tap).items():
-        values = list(curve.values())
-        if len(values) > 1 and values[len(values) // 2 - 1] - values[-1] > STILL_FALLING:
-            yield (
-                f"{HEADS[place]}: the development EER still fell in the second half of the training,"
-                " so the figure is a bound"
-            )
+    falling = [HEADS[place] for place in _falling(answers, tap)]
+    if falling:
+        yield f"the development EER was still falling: {', '.join(falling)}"
+
+
+def _falling(answers: Mapping[tuple[str, int], Answers], tap: str) -> list[int]:
+    """Heads, by their place in HEADS, whose error was still falling over all folds and seeds."""
+    curves: dict[int, list[list[float]]] = {}
+    for (at, _), answer in answers.items():
+        if at != tap or "curve" not in answer.arrays:
+            continue
+        rows = answer.arrays["curve"]
+        for fold, place in np.unique(rows[:, :2], axis=0):
+            own = rows[(rows[:, 0] == fold) & (rows[:, 1] == place)]
+            curves.setdefault(int(place), []).append(own[own[:, 2].argsort(), 3].tolist())
+    return [place for place in sorted(curves) if still_falling(curves[place])]
+
+
+def _chosen_falls(answers: Mapping[tuple[str, int], Answers], tap: str, view: _View) -> bool:
+    """Whether most folds' scores rest on a head that was still falling."""
+    falling = {HEADS[place] for place in _falling(answers, tap)}
+    resting = sum(bool(falling & set(name.split(" + "))) for name in view.heads)
+    return 2 * resting > len(view.heads)
 
 
 def _curves(answers: Mapping[tuple[str, int], Answers], tap: str) -> dict[int, dict[int, float]]:

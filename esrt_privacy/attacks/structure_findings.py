@@ -173,7 +173,7 @@ def _draft(
         utterances=len(view.truth),
         speakers=len(set(view.speakers)),
         seeds=view.seeds,
-        notes=(*_notes(target, view), *view.notes, *control.notes(own)),
+        notes=(*_notes(target, view), *view.notes),
         **control.shown(tap, figure),
     )
     caution = _caution(inputs, target, view)
@@ -182,9 +182,10 @@ def _draft(
         tuple(comparisons),
         scale,
         inputs.seed,
-        control.bears_on(own),
+        control.passed,
         control.words,
         caution,
+        control.passed_by(own),
     )
 
 

@@ -100,6 +100,7 @@ class Part:
 def answers_path(out: Path, module: FamilyModule, inputs: Inputs, tap: str, seed: int) -> Path:
     """Where the answers of one part lie: named by all that decides them, so that others are not mistaken for them."""
     from esrt_privacy import __version__
+    from esrt_privacy.attacks.families import assets_key
 
     family = module.FAMILY
     read = [name for name in (tap, *family.taps) if name in inputs.captures]
@@ -115,6 +116,7 @@ def answers_path(out: Path, module: FamilyModule, inputs: Inputs, tap: str, seed
             if name in read and isinstance(sounds, Reconstructed)
         ),
         None if inputs.trials is None else inputs.trials.fingerprint,
+        assets_key(module, inputs),
         [inputs.seed, inputs.folds, inputs.budget, tap, seed],
     ]
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:20]

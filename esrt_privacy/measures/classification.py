@@ -1,6 +1,6 @@
 """Guesses at a label (sex, language, emotion ...): accuracies from confusions, and their intervals."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,6 +57,18 @@ def balanced_accuracy_of(confusions: Floats) -> Floats:
     shares = np.divide(hits, held, out=np.zeros_like(held), where=present)
     with np.errstate(invalid="ignore"):
         return shares.sum(axis=-1) / present.sum(axis=-1)
+
+
+def balanced_cross_entropy(logs: Floats, truth: Sequence[str], classes: Sequence[str]) -> float:
+    """Mean over the labels of truth of the mean cross-entropy of their utterances, in nats.
+
+    Args:
+        logs: (utterances, classes) natural logarithms of probabilities.
+        truth: (utterances,), each among `classes`; at least one.
+    """
+    columns = np.array([classes.index(name) for name in truth])
+    own = -logs[np.arange(len(columns)), columns]
+    return float(np.mean([own[columns == column].mean() for column in np.unique(columns)]))
 
 
 def macro_f1_of(confusions: Floats) -> Floats:

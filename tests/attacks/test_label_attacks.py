@@ -10,9 +10,9 @@ from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.attributes import age_group
 from esrt_privacy.attacks.confounds import one_session_a_speaker, recorded_apart, synthetic_voices
 from esrt_privacy.attacks.drafts import judged
-from esrt_privacy.attacks.label_answers import balanced_cross_entropy
 from esrt_privacy.attacks.label_controls import duration_only, spread_over, text_only
-from esrt_privacy.attacks.label_view import label_view
+from esrt_privacy.attacks.label_findings import _Bits, bit_bounds
+from esrt_privacy.attacks.label_view import LabelView, label_view
 from esrt_privacy.corpora import Corpus
 from esrt_privacy.corpora.split import sentence_key
 from esrt_privacy.errors import AttackError
@@ -42,12 +42,6 @@ def number(u) -> int:
 
 
 # --- parts
-
-
-def test_cross_entropy_counts_every_class_alike():
-    logs = np.log([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0.75, 0.25]])
-    value = balanced_cross_entropy(logs, ["a", "a", "a", "b"], ["a", "b"])
-    assert value == pytest.approx((np.log(2) + np.log(4)) / 2)
 
 
 def test_probabilities_of_known_classes_spread_over_all():
@@ -92,7 +86,9 @@ def test_confounds_are_said_where_they_are_there():
     assert "microphone" in one_session_a_speaker(single)
     assert one_session_a_speaker(single.with_channel(1)) == ""
     assert synthetic_voices(corpus) == ""
-    assert "synthetic" in synthetic_voices(relabelled(corpus, corpus=lambda u: "demo"))
+    for name in ("demo", "synth-joined", "phrasebook-test-values"):
+        assert "synthetic" in synthetic_voices(relabelled(corpus, corpus=lambda u, n=name: n))
+    assert synthetic_voices(relabelled(corpus, corpus=lambda u: None)) == ""
 
 
 # --- language
@@ -139,6 +135,27 @@ def test_a_weaker_leak_gives_fewer_bits():
     bits = [findings[f"language.{tap}.bits"].estimate.value for tap in taps]
     assert bits == sorted(bits, reverse=True)
     assert findings["language.qformer.bits"].ceiling.value == pytest.approx(bits[2])
+
+
+@pytest.mark.parametrize("sure", [0.0, 1.0])
+def test_bits_and_their_interval_lie_between_nothing_and_certainty(sure):
+    """Few speakers of unequal size, mostly right or mostly wrong: where an unbounded interval runs away."""
+    speakers = tuple(f"s{i}" for i in (0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5))
+    truth = np.array(["a", "b"] * 5 + ["a"])
+    right = np.array([1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1]) == sure
+    own = np.where(right, 0.999, 0.001)
+    first = np.where(truth == "a", own, 1 - own)
+    logs = spread_over(["a", "b"], np.log(np.column_stack([first, 1 - first])), ["a", "b"])
+    view = LabelView(truth, ("a", "b"), speakers, logs, {}, {0: 0.5}, ("linear",), False, ())
+    bits = _Bits(0)
+    estimate = bits.estimate(view)
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+    (comparison,) = bits.comparisons(view)
+    difference = comparison.difference(0.999, np.random.default_rng(0))
+    least, most = bit_bounds(2)
+    assert least <= difference.low <= difference.high <= most
+    assert (difference.value > 0) == (sure == 1.0)
+    assert (least, most) == pytest.approx((np.log2(0.01), np.log2(1.99)))
 
 
 def test_nobody_is_answered_for_by_an_attacker_who_met_them_or_their_sentence():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from esrt_privacy.attacks import linkage
+from esrt_privacy.attacks.base import OVERRULED
 from esrt_privacy.attacks.drafts import judged
 from esrt_privacy.errors import AttackError
 from tests.attacks.planted import inputs, people
@@ -51,8 +52,14 @@ def test_no_leak_is_never_claimed():
 
 
 def test_a_failed_control_is_invalid():
-    found = attacked(people(24, 4), {"qformer": STRONG, "transparent": {}, "mel": {}})
+    found = attacked(people(24, 4), {"qformer": {}, "transparent": {}, "mel": {}})
     assert found["qformer.same-person"].verdict == "invalid"
+
+
+def test_a_plain_link_stands_where_the_control_fails():
+    found = attacked(people(24, 4), {"qformer": STRONG, "transparent": {}, "mel": {}})
+    leak = found["qformer.same-person"]
+    assert leak.verdict == "leaks" and leak.control_passed is False and OVERRULED in leak.notes
 
 
 def test_windows_of_one_recording_are_linked_among_one_speakers():

@@ -3,7 +3,7 @@
 import pytest
 
 from esrt_privacy.attacks.base import CONTROL_RULE
-from esrt_privacy.attacks.positive_control import control_tap, judge_control
+from esrt_privacy.attacks.positive_control import below_chance, control_tap, judge_control
 from esrt_privacy.findings import Interval
 from esrt_privacy.measures.intervals import Estimate
 from tests.attacks.planted import people, planted
@@ -30,15 +30,20 @@ def test_a_control_passes_at_its_rule_with_a_bound_above_the_floor(value, low, p
     assert judge_control("transparent", "language", reached(value, low)).passed is passed
 
 
-def test_a_failed_control_does_not_bear_on_a_tap_where_the_attack_passes():
+def test_a_figure_is_held_against_the_rule_of_its_control():
     failed = judge_control("transparent", "language", reached(0.0, -0.1))
-    assert failed.bears_on(reached(LEAST, 0.1)) is None
-    assert failed.bears_on(reached(LEAST / 2, 0.1)) is False
-    assert failed.notes(reached(LEAST, 0.1)) and not failed.notes(reached(0.0, -0.1))
-    passed = judge_control("transparent", "language", reached(1.0, 0.9))
-    assert passed.bears_on(reached(1.0, 0.9)) is True and not passed.notes(reached(1.0, 0.9))
+    assert failed.passed_by(reached(LEAST, 0.1))
+    assert not failed.passed_by(reached(LEAST / 2, 0.1))
+    assert not failed.passed_by(reached(LEAST, -0.1))
     none = judge_control(None, "language", None)
-    assert none.bears_on(reached(0.0, -1.0)) is None and none.words == "no control was run"
+    assert none.passed is None and none.words == "no control was run"
+    assert not none.passed_by(reached(1.0, 0.9))  # there is no rule to pass
+
+
+def test_a_rate_below_chance_turns_its_interval_round():
+    assert below_chance(Estimate(0.2, 0.1, 0.4, 9, "made")) == pytest.approx(
+        (0.3, 0.1, 0.4, 9, "made")
+    )
 
 
 def test_the_control_is_shown_everywhere_but_at_itself():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from esrt_privacy.attacks import reconstruction
+from esrt_privacy.attacks.base import OVERRULED
 from esrt_privacy.attacks.hearing import Judgement
 from esrt_privacy.attacks.inverter_training import CurvePoint, frames_of
 from esrt_privacy.attacks.reconstruction import CONTROL_TAP, Outcome, Reconstruction
@@ -207,13 +208,25 @@ def test_an_attack_at_its_floor_is_not_detected_with_a_bound():
 
 
 @pytest.mark.parametrize("control", [0.3, 0.55, 0.69])
-def test_an_attack_whose_control_fails_is_invalid_whatever_it_finds(control):
+def test_an_attack_whose_control_fails_is_invalid_where_it_fails_too(control):
     rows = corpus(speakers=10)
-    broken = outcome(rows, {**STRENGTHS, CONTROL_TAP: control})
+    broken = outcome(rows, {"qformer": 0.5, "encoder": 0.4, CONTROL_TAP: control})
     found = verdicts(Findings(broken, trials(rows), 0).findings())
     # The length is read off without any speech, so that intelligibility is no control of it.
     assert {v for k, v in found.items() if not k.endswith(".length-error")} == {"invalid"}
     assert found["qformer.length-error"] in ("leaks", "inconclusive")
+
+
+def test_speech_that_comes_back_leaks_though_the_control_failed():
+    rows = corpus(speakers=10)
+    found = {
+        f.id.removeprefix("reconstruction."): f
+        for f in Findings(outcome(rows, {**STRENGTHS, CONTROL_TAP: 0.3}), None, 0).findings()
+    }
+    assert found["qformer.stoi"].verdict == found["qformer.wer"].verdict == "leaks"
+    assert found["qformer.stoi"].control_passed is False
+    assert OVERRULED in found["qformer.stoi"].notes
+    assert found["transparent.stoi"].verdict == "invalid"
 
 
 def test_a_control_that_is_loud_but_unreadable_fails():

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from esrt_privacy.attacks import speaker
 from esrt_privacy.attacks.answers import Answers
+from esrt_privacy.attacks.base import OVERRULED
 from esrt_privacy.attacks.drafts import judged
 from esrt_privacy.attacks.fold_trials import trial_table
-from esrt_privacy.attacks.trials import Trial, TrialList
+from esrt_privacy.attacks.trials import Trial, TrialList, read_trials
+from esrt_privacy.audit.parts import answers_path
 from esrt_privacy.errors import AttackError
 from esrt_privacy.measures.verification import eer
 from tests.attacks.planted import inputs
@@ -85,8 +88,45 @@ def test_no_leak_is_never_claimed(weightless):
 
 
 def test_an_attack_that_fails_at_its_control_is_invalid(weightless):
-    found = findings_of(*attacked(people(24, 4), {"qformer": STRONG, "transparent": {}}))
-    assert found["qformer.semi-informed-eer"].verdict == "invalid"
+    found = findings_of(*attacked(people(24, 4), {"qformer": {}, "transparent": {}}))
+    for name, finding in found.items():
+        assert finding.verdict == "invalid", name
+
+
+def test_a_voice_that_shows_leaks_though_the_control_failed(weightless):
+    found = findings_of(*attacked(people(36, 6), {"qformer": STRONG, "transparent": {}}))
+    leak = found["qformer.semi-informed-eer"]
+    assert leak.verdict == "leaks" and leak.control_passed is False
+    assert OVERRULED in leak.notes
+    assert found["transparent.semi-informed-eer"].verdict == "invalid"
+    assert OVERRULED not in found["transparent.semi-informed-eer"].notes
+
+
+def test_the_list_of_the_trials_can_be_had_again(leaking, tmp_path):
+    given, answers = leaking
+    (listed,) = speaker.lists(given, answers)
+    answer = answers["qformer", 0]
+    assert (listed.fingerprint,) == answer.rows["trial_list"]
+    listed.save(tmp_path)
+    written = read_trials(tmp_path / "trials", given.test, tmp_path / "enrolment")
+    assert written.fingerprint == listed.fingerprint
+    scored = set(zip(answer.rows["enrol"], answer.rows["utterances"], strict=True))
+    assert scored <= {(trial.speaker, trial.utterance) for trial in written.trials}
+    own = replace(given, trials=written)
+    assert speaker.lists(own, answers) == (written,)
+
+
+def test_without_the_speaker_encoder_other_answers_are_expected(leaking, monkeypatch):
+    given, _ = leaking
+    assert speaker.assets(given) == ""
+    encoder = SimpleNamespace(fingerprint="e" * 64)
+    monkeypatch.setattr(speaker.Ge2e, "load", lambda weights: encoder)
+    assert speaker.assets(given) == encoder.fingerprint
+    keys = []
+    for found in ("", "e" * 64):
+        monkeypatch.setattr(speaker, "assets", lambda _, found=found: found)
+        keys.append(answers_path(Path("run"), speaker, given, "qformer", 0))
+    assert keys[0] != keys[1]
 
 
 def test_scores_are_averaged_over_seeds_and_the_spread_is_told(leaking):

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from esrt_privacy.attacks.base import SMALLEST_EFFECT, Evidence, decide
+from esrt_privacy.attacks.base import OVERRULED, SMALLEST_EFFECT, Evidence, decide
 from esrt_privacy.attacks.comparisons import Comparison
 from esrt_privacy.attacks.drafts import Draft, judged
 from esrt_privacy.attacks.reconstruction_findings import LENGTH, METRICS
+from esrt_privacy.attacks.training_curves import STILL_FALLING
 from esrt_privacy.findings import Finding, Interval
 from esrt_privacy.measures.intervals import Estimate
 
@@ -26,6 +27,19 @@ def test_a_failed_control_makes_any_figure_invalid(evidence):
     verdict, reason = decide("STOI", evidence, False, "transparent tensor: STOI 0.20")
     assert verdict == "invalid"
     assert "STOI 0.20" in reason
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict"),
+    [(STRONG, "leaks"), (WEAK, "inconclusive"), (NOTHING, "inconclusive")],
+)
+def test_a_failed_control_silences_no_leak_of_an_attack_that_passes_its_rule_at_the_tap(
+    evidence, verdict
+):
+    found, reason = decide("STOI", evidence, False, "STOI 0.20", passes_itself=True)
+    assert found == verdict
+    if evidence is NOTHING:
+        assert "the positive control failed (STOI 0.20)" in reason
 
 
 @pytest.mark.parametrize("control", [True, None])
@@ -184,6 +198,14 @@ def test_a_finding_with_a_skewed_interval_does_not_stand_in_the_way():
 
 def test_a_failed_control_is_invalid_and_a_caution_inconclusive():
     assert judged([draft(Normal(9.0), control=False)])[0].verdict == "invalid"
+    (bound,) = judged([draft(Normal(9.0), still_falling=True)])
+    assert bound.verdict == "leaks" and "a bound" in bound.reason
+    assert STILL_FALLING in bound.notes
+    (leak,) = judged([draft(Normal(9.0), control=False, passes_itself=True)])
+    assert leak.verdict == "leaks" and OVERRULED in leak.notes
+    for control in (True, None):
+        (usual,) = judged([draft(Normal(9.0), control=control, passes_itself=True)])
+        assert usual.verdict == "leaks" and OVERRULED not in usual.notes
     (careful,) = judged([draft(Normal(9.0), caution="synthetic voices")])
     assert careful.verdict == "inconclusive"
     assert "synthetic voices (beats the floor" in careful.reason
