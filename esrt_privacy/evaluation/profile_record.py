@@ -1,0 +1,85 @@
+"""What `esrt-privacy profile` leaves for a report: `profile.json`, checked when it is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+
+from esrt_privacy import __version__
+from esrt_privacy.errors import ReportError, shown
+from esrt_privacy.evaluation.profile import Figure, ProfileOptions
+from esrt_privacy.findings import write_whole
+from esrt_privacy.findings.fields import Named, Record
+
+FILE_NAME = "profile.json"
+SCHEMA_VERSION: Literal["1"] = "1"
+MAX_FILE_BYTES = 1024 * 1024  # a profile has some dozens of figures
+MOST_FIGURES = 1000
+
+
+class ProfileFigure(Record):
+    """One measured figure, as `profile.Figure` has it."""
+
+    part: Named
+    what: Named
+    batch: int | None = None
+    positions: int | None = None
+    value: float = Field(allow_inf_nan=False)
+    unit: str
+
+
+class Profile(Record):
+    """What edge and cloud of one model took on one machine. Memory of a process counts all that it holds."""
+
+    schema_version: Literal["1"] = SCHEMA_VERSION
+    tool_version: Named
+    model: Named
+    random: bool = Field(description="Random weights of the preset's sizes: memory is the same")
+    dtype: Named
+    figures: tuple[ProfileFigure, ...] = Field(max_length=MOST_FIGURES)
+
+    @classmethod
+    def of(cls, options: ProfileOptions, figures: list[Figure]) -> Self:
+        """The record of a measurement."""
+        return cls(
+            tool_version=__version__,
+            model=options.model,
+            random=options.random,
+            dtype=options.dtype,
+            figures=tuple(
+                ProfileFigure(
+                    part=f.part,
+                    what=f.what,
+                    batch=f.batch,
+                    positions=f.positions,
+                    value=f.value,
+                    unit=f.unit,
+                )
+                for f in figures
+            ),
+        )
+
+
+def write_profile(record: Profile, path: Path) -> None:
+    """Write a record, whole or not at all. Raises ReportError."""
+    text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=1)
+    write_whole(path, f"{text}\n".encode())
+
+
+def read_profile(path: Path) -> Profile:
+    """Read what `write_profile` wrote. Raises ReportError, in one line, for anything else."""
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ReportError(f"{path}: too large for a profile; give one of esrt-privacy profile")
+        return Profile.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise ReportError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise ReportError(
+            f"{path}: no profile ({shown(place, 80)}: {shown(first['msg'])}); give one of esrt-privacy profile"
+        ) from error
