@@ -121,6 +121,42 @@ def fano_information(accuracy: float, labels: int, entropy: float | None = None)
     return float(held - doubt - wrong * np.log2(labels - 1))
 
 
+def gaussian_channel_bits(deviation: float, directions: int = 1) -> float:
+    """Bits that one look tells of a normal signal in each of `directions`, of this deviation, in unit normal noise.
+
+    directions / 2 · log2(1 + deviation²). Raises ValueError for a negative deviation.
+
+    Source: Cover & Thomas, "Elements of Information Theory" (2006), theorem 9.1.1,
+    doi:10.1002/047174882X.
+    """
+    if deviation < 0:
+        raise ValueError(f"{deviation} is no deviation")
+    return float(directions / 2 * np.log2(1 + deviation**2))
+
+
+def discrete_channel_bits(values: ArrayLike, shares: ArrayLike) -> float:
+    """Bits that one look tells which of a few values was sent, in unit normal noise.
+
+    The entropy of the mixture of normals about the values minus that of one of them, by summation
+    over a grid of 1/50 deviation.
+
+    Args:
+        values, shares: (values,), shares adding up to 1.
+
+    Raises ValueError when shares are no distribution.
+
+    Source: Cover & Thomas (2006), section 9.1: I(X; Y) = h(Y) - h(noise).
+    """
+    sent, weights = np.asarray(values, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    if sent.shape != weights.shape or (weights < 0).any() or not np.isclose(weights.sum(), 1):
+        raise ValueError("shares are no distribution over the values")
+    step = 0.02
+    grid = np.arange(sent.min() - 8, sent.max() + 8, step)
+    density = np.exp(-((grid[:, None] - sent) ** 2) / 2) @ weights / np.sqrt(2 * np.pi)
+    entropy = -float(xlogy(density, density).sum()) * step / np.log(2)
+    return max(0.0, entropy - float(np.log2(2 * np.pi * np.e)) / 2)
+
+
 def residual_risk(attack: ArrayLike, control: ArrayLike) -> Floats:
     """What the attack succeeds at beyond the control, of what the control leaves: element by element.
 

@@ -101,7 +101,7 @@ def speaker_bootstrap_ratio(
     the Bootstrap" (1993), ch. 12, doi:10.1201/9780429246593; degenerate case: Clopper & Pearson,
     Biometrika 26 (1934), doi:10.1093/biomet/26.4.404.
     """
-    sums, left_out = _speaker_sums(clusters, numerators, denominators)
+    sums, left_out = speaker_sums(clusters, numerators, denominators)
     return _ratio_estimate(sums[:, :2], None, left_out, rng, draws, level, clip)
 
 
@@ -122,7 +122,7 @@ def paired_difference(
     Arguments, interval and errors as `speaker_bootstrap_ratio`; an utterance with a value that is
     not finite on either side is left out on both. `clip` bounds the difference, e.g. (-1, 1).
     """
-    sums, left_out = _speaker_sums(
+    sums, left_out = speaker_sums(
         clusters, numerators_a, denominators_a, numerators_b, denominators_b
     )
     return _ratio_estimate(sums[:, :2], sums[:, 2:], left_out, rng, draws, level, clip)
@@ -186,7 +186,7 @@ def exact_binomial(share: float, n: int, level: float = 0.95) -> Bounds:
     return low, high
 
 
-def _speaker_sums(clusters: ArrayLike, *columns: ArrayLike) -> tuple[Floats, int]:
+def speaker_sums(clusters: ArrayLike, *columns: ArrayLike) -> tuple[Floats, int]:
     """(speakers, columns) sums over the utterances whose values are all finite, and how many not.
 
     Columns come as numerator, denominator, numerator, denominator ...

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from esrt_privacy.measures.intervals import (
@@ -15,6 +15,7 @@ from esrt_privacy.measures.intervals import (
     exact_binomial,
     expanded_level,
     jackknife_error,
+    speaker_sums,
 )
 
 Counts = NDArray[np.float64]
@@ -23,6 +24,25 @@ Counts = NDArray[np.float64]
 def drawn_counts(speakers: int, draws: int, rng: np.random.Generator) -> Counts:
     """(draws, speakers) how often each speaker is drawn, with replacement, as many as there are."""
     return rng.multinomial(speakers, np.full(speakers, 1 / speakers), size=draws).astype(np.float64)
+
+
+def ratio_replicates(
+    numerators: ArrayLike,
+    denominators: ArrayLike,
+    clusters: ArrayLike,
+    rng: np.random.Generator,
+    draws: int = 2000,
+    clip: Bounds | None = None,
+) -> "Replicates":
+    """Ratio of sums over speakers; arguments and errors as `intervals.speaker_bootstrap_ratio`."""
+    sums, left_out = speaker_sums(clusters, numerators, denominators)
+    count, total = len(sums), sums.sum(axis=0)
+    drawn = drawn_counts(count, draws, rng) @ sums if count else np.empty((0, 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value, *jackknife = (part[0] / part[1] for part in (total, *(total - sums)))
+        resampled = drawn[:, 0] / drawn[:, 1]
+    note = f"; {left_out} without a value left out" if left_out else ""
+    return Replicates(float(value), np.array(jackknife), resampled, count, clip, note=note)
 
 
 @dataclass(frozen=True)

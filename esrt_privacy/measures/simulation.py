@@ -61,6 +61,22 @@ def all_trials(model: SpeakerModel, speakers: int, rng: np.random.Generator) -> 
     return Trials(scores, who[i] == who[j], who[i], who[j])
 
 
+def enrolled_trials(model: SpeakerModel, speakers: int, rng: np.random.Generator) -> Trials:
+    """Every speaker enrolled with the mean of half of their utterances, and all tested with the others."""
+    sizes = rng.integers(model.fewest, model.most + 1, speakers)
+    who = np.repeat(np.arange(speakers), sizes)
+    vectors = _embeddings(model, who, speakers, rng)
+    first = np.cumsum(sizes) - sizes
+    enrolled = np.arange(len(who)) - first[who] < sizes[who] // 2
+    means = np.zeros((speakers, model.width))
+    np.add.at(means, who[enrolled], vectors[enrolled])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    tested = who[~enrolled]
+    scores = (means @ vectors[~enrolled].T).ravel()
+    enrol, test = np.repeat(np.arange(speakers), len(tested)), np.tile(tested, speakers)
+    return Trials(scores, enrol == test, enrol, test)
+
+
 def sampled_trials(
     model: SpeakerModel,
     speakers: int,

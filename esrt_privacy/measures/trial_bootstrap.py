@@ -72,6 +72,25 @@ def eer_speaker_bootstrap(
     return found._replace(value=hull_eer(*masses(values[labels], values[~labels])[1:]))
 
 
+def eer_replicates(
+    scores: ArrayLike,
+    is_target: ArrayLike,
+    enrol_speaker: ArrayLike,
+    test_speaker: ArrayLike,
+    rng: np.random.Generator,
+    draws: int = 1000,
+    bins: int | None = None,
+) -> Replicates:
+    """EER of a trial list with its replicates over speakers, to set beside those of another list.
+
+    Arguments and errors as `eer_speaker_bootstrap`; the value, too, is that of binned scores where
+    the list is long. They are not corrected for the bias of the hull's EER: in a difference most of
+    it cancels (the interval covered the truth in 95 to 97% of 220 simulated pairs, 16 speakers).
+    """
+    trials = _counted(scores, is_target, enrol_speaker, test_speaker, bins)
+    return _replicates([trials], hull_eer, rng, draws, clip=(0.0, 0.5), share=(0.0, 1.0))
+
+
 def eer_difference_replicates(
     scores_a: ArrayLike,
     scores_b: ArrayLike,

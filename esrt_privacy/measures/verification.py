@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri, xlogy
+from scipy.special import ndtr, ndtri, xlogy
 
 from esrt_privacy.measures.roc import (
     Floats,
@@ -31,6 +31,7 @@ __all__ = [
     "eer",
     "eer_difference_speaker_bootstrap",
     "eer_speaker_bootstrap",
+    "hull_det_curve",
     "hull_min_cllr",
     "mass_tpr",
     "min_cllr",
@@ -39,6 +40,7 @@ __all__ = [
 
 # A false-alarm rate f needs 10/f non-target trials: with fewer, under ten of them decide it.
 NONTARGETS_AT_A_RATE = 10
+ON_AN_EDGE = 60  # points of a DET curve along an edge of the hull, before it is thinned
 
 
 class Rate(NamedTuple):
@@ -51,7 +53,7 @@ class Rate(NamedTuple):
 class DetCurve(NamedTuple):
     """Points of a detection error trade-off curve, in ascending order of threshold."""
 
-    thresholds: Floats  # (points,) a trial is accepted whose score is at least this
+    thresholds: Floats  # (points,) a trial is accepted whose score is at least this; nan: by lot
     false_alarm: Floats  # (points,) shares in (0, 1)
     miss: Floats
     false_alarm_probit: Floats  # the same on the curve's axes
@@ -207,6 +209,37 @@ def det_curve(
     # miss[k] is the rate when scores[k] is the lowest that is accepted; the last accepts nothing.
     thresholds = np.r_[found.scores, np.inf][inside]
     miss, false_alarm = miss[inside], false_alarm[inside]
+    return _thinned(thresholds, false_alarm, miss, points)
+
+
+def hull_det_curve(target: ArrayLike, nontarget: ArrayLike, points: int = 500) -> DetCurve:
+    """`det_curve` along the ROC's convex hull, on which `eer` lies: the best that thresholds and lots reach.
+
+    Between two corners of the hull either threshold is taken by lot, so there is no threshold there (nan). Arguments
+    and errors as `det_curve`.
+
+    Source: Bruemmer & de Villiers, "The BOSARIS Toolkit" (2011), arXiv:1304.2865 (ROCCH-DET).
+    """
+    if points < 2:
+        raise ValueError(f"a curve of {points} points")
+    found = masses(target, nontarget)
+    edges = hull(found.targets, found.nontargets)
+    nothing = np.empty(0)
+    if edges is None:
+        return DetCurve(nothing, nothing, nothing, nothing, nothing)
+    corner_miss = np.r_[0.0, edges.targets.cumsum()]
+    corner_alarm = np.r_[1.0, 1.0 - edges.nontargets.cumsum()]
+    # A straight edge bends on probit axes, and most where a rate nears 0 or 1.
+    share = np.r_[0.0, ndtr(np.linspace(-4, 4, ON_AN_EDGE))]
+    miss = (corner_miss[:-1, None] + share * edges.targets[:, None]).ravel()
+    false_alarm = (corner_alarm[:-1, None] - share * edges.nontargets[:, None]).ravel()
+    inside = (miss > 0) & (miss < 1) & (false_alarm > 0) & (false_alarm < 1)
+    miss, false_alarm = miss[inside], false_alarm[inside]
+    return _thinned(np.full(len(miss), np.nan), false_alarm, miss, points)
+
+
+def _thinned(thresholds: Floats, false_alarm: Floats, miss: Floats, points: int) -> DetCurve:
+    """The points nearest to equal steps along the curve, at most `points`, its ends among them."""
     x, y = ndtri(false_alarm), ndtri(miss)
     along = y - x  # rises with the threshold
     if len(along) > points:

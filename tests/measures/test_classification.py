@@ -11,6 +11,7 @@ from esrt_privacy.measures.classification import (
     balanced_accuracy_difference,
     balanced_accuracy_of,
     balanced_accuracy_speaker_bootstrap,
+    balanced_cross_entropy,
     classification_replicates,
     confusion,
     macro_f1,
@@ -119,3 +120,9 @@ def test_difference_pairs_what_is_hard_for_both(rng):
     alone = balanced_accuracy_speaker_bootstrap(truth, a, who, rng, draws=300)
     assert found.high - found.low < alone.high - alone.low
     assert balanced_accuracy_difference(truth, a, a, who, rng).value == 0.0
+
+
+def test_cross_entropy_counts_every_class_alike():
+    logs = np.log([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0.75, 0.25]])
+    value = balanced_cross_entropy(logs, ["a", "a", "a", "b"], ["a", "b"])
+    assert value == pytest.approx((np.log(2) + np.log(4)) / 2)

@@ -12,7 +12,14 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import det_curve as sklearn_det
 from sklearn.metrics import log_loss, roc_curve
 
-from esrt_privacy.measures.verification import cllr, det_curve, eer, min_cllr, tpr_at_fpr
+from esrt_privacy.measures.verification import (
+    cllr,
+    det_curve,
+    eer,
+    hull_det_curve,
+    min_cllr,
+    tpr_at_fpr,
+)
 
 scores = st.lists(st.integers(-5, 5), min_size=1, max_size=30)
 
@@ -213,6 +220,30 @@ def test_det_curve_agrees_with_that_of_scikit_learn(rng):
     # Theirs leaves out points on straight lines of the curve, never one at a corner.
     inside = {p for p in points if 0 < p[0] < 1 and 0 < p[1] < 1}
     assert inside <= set(ours)
+
+
+def test_hull_det_curve_lies_under_every_threshold_and_through_the_eer(rng):
+    target, nontarget = rng.normal(1, 1, 60), rng.normal(0, 1, 300)
+    found = hull_det_curve(target, nontarget, points=200)
+    assert 100 < len(found.miss) <= 200
+    assert (np.diff(found.miss) >= 0).all() and (np.diff(found.false_alarm) <= 0).all()
+    steps = det_curve(target, nontarget)
+    under = np.interp(steps.false_alarm, found.false_alarm[::-1], found.miss[::-1])
+    assert (under <= steps.miss + 0.01).all()
+    rate = eer(target, nontarget)
+    gap = found.miss - found.false_alarm
+    assert np.interp(0.0, gap, found.miss) == pytest.approx(rate, abs=1e-3)
+
+
+def test_hull_det_curve_of_four_trials_by_hand():
+    # From (false alarm, miss) = (1/2, 0) straight to (0, 1/2): they add up to a half all along.
+    found = hull_det_curve([1, 3], [0, 2])
+    assert len(found.miss) > 20
+    assert found.miss + found.false_alarm == pytest.approx(0.5)
+    assert norm.cdf(found.miss_probit) == pytest.approx(found.miss)
+    assert len(hull_det_curve([2, 3], [0, 1]).miss) == len(hull_det_curve([], [1]).miss) == 0
+    with pytest.raises(ValueError, match="points"):
+        hull_det_curve([1], [0], points=1)
 
 
 def test_det_curve_has_no_points_that_its_axes_cannot_show():
