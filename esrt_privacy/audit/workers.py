@@ -15,9 +15,8 @@ import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from esrt_privacy.audit.parts import Part, Target
 from esrt_privacy.errors import AttackError, EsrtPrivacyError
 from esrt_privacy.progress import Reporter
 
@@ -28,14 +27,42 @@ if TYPE_CHECKING:
 REPORT_SECONDS = 0.25  # a worker's progress is told no more often
 
 
+Material_contra = TypeVar("Material_contra", contravariant=True)
+
+
+class Work(Protocol[Material_contra]):
+    """One part, as `audit.parts.Part` is: plain data, so that another process can take it over."""
+
+    @property
+    def target(self) -> int:
+        """Its material's place."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """As progress shows it."""
+        ...
+
+    def run(self, target: Material_contra, report: Reporter) -> None:
+        """Do it, and write what it found."""
+        ...
+
+
+Part = TypeVar("Part", bound=Work[Any])
+
+
 def run_parts(
-    parts: Sequence[Part], targets: Sequence[Target], jobs: int, report: Reporter
+    parts: Sequence[Part],
+    targets: Sequence[Any],
+    jobs: int,
+    report: Reporter,
+    doing: str = "attacking",
 ) -> dict[Part, str]:
     """Runs every part, and returns what each of those said that could not answer.
 
     Only the package's own errors are such answers; any other ends the run.
     """
-    label = f"attacking in {len(parts)} parts"
+    label = f"{doing} in {len(parts)} parts"
     failures: dict[Part, str] = {}
     report(label, 0, len(parts))
     if jobs == 1 or len(parts) < 2:
@@ -69,7 +96,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _attempt(part: Part, target: Target, report: Reporter) -> str | None:
+def _attempt(part: Work[Any], target: Any, report: Reporter) -> str | None:
     try:
         part.run(target, report)
     except EsrtPrivacyError as error:
@@ -79,7 +106,7 @@ def _attempt(part: Part, target: Target, report: Reporter) -> str | None:
 
 @contextmanager
 def _processes(
-    parts: Sequence[Part], targets: Sequence[Target], count: int
+    parts: Sequence[Work[Any]], targets: Sequence[Any], count: int
 ) -> Iterator[dict[Connection, SpawnProcess]]:
     import multiprocessing
 
@@ -140,7 +167,7 @@ def _dealt(
                 yield part, message["failure"]
 
 
-def _work(connection: Connection, parts: Sequence[Part], targets: Sequence[Target]) -> None:
+def _work(connection: Connection, parts: Sequence[Work[Any]], targets: Sequence[Any]) -> None:
     """What a worker process does, until its pipe is closed."""
     import signal
 
