@@ -1,6 +1,7 @@
 """The command line: parse, call one function, print.
 
 Exit codes: 0 done; 1 the request could not be carried out (one line says why); 2 the command line is not understood;
+3 a run does not meet the policy that `report check` was given;
 130 interrupted, the output folder goes on when the same command is given again.
 """
 
@@ -17,6 +18,8 @@ from esrt_privacy.audit.command import FAMILIES, audit, family_command
 from esrt_privacy.bandwidth.command import bandwidth
 from esrt_privacy.command_options import Weights
 from esrt_privacy.errors import EsrtPrivacyError
+from esrt_privacy.reports.command import report_app
+from esrt_privacy.validity.command import validate
 from esrt_privacy.wire.intercept_command import intercept
 
 INTERRUPTED = 130  # typer's exit code after Ctrl-C
@@ -33,9 +36,11 @@ captures_app = typer.Typer(no_args_is_help=True, help="Captured tensors: what a 
 app.add_typer(assets_app, name="assets")
 app.add_typer(corpora_app, name="corpora")
 app.add_typer(captures_app, name="captures")
+app.add_typer(report_app, name="report")
 app.command()(audit)
 for family in FAMILIES:
     app.command(family)(family_command(family))
+app.command()(validate)
 app.command()(bandwidth)
 app.command()(intercept)
 
@@ -475,11 +480,16 @@ def profile(
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
     part: Annotated[str, typer.Option(help="edge, cloud, or both.")] = "edge,cloud",
     batch: Annotated[str, typer.Option(help="Batch sizes.")] = "1,16",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="File for the figures (profile.json), which a report can be given."),
+    ] = None,
     weights: Weights = None,
 ) -> None:
     """Measure memory and speed of edge and cloud, prefill time and KV memory."""
     from esrt_privacy.evaluation.profile import ProfileOptions, figures_table
     from esrt_privacy.evaluation.profile import profile as run
+    from esrt_privacy.evaluation.profile_record import Profile, write_profile
     from esrt_privacy.terminal import console, reporter
 
     parts = _listed(part)
@@ -489,6 +499,9 @@ def profile(
     with reporter() as report:
         figures = run(options, report)
     console().print(figures_table(figures))
+    if out is not None:
+        write_profile(Profile.of(options, figures), out)
+        typer.echo(str(out))
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

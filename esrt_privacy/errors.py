@@ -43,6 +43,10 @@ class ReportError(EsrtPrivacyError):
     """A run folder or its findings cannot be written or read."""
 
 
+class PolicyError(EsrtPrivacyError):
+    """A policy cannot be read, or asks what cannot be meant of the run's figures."""
+
+
 def shown(text: object, limit: int = 200) -> str:
     """Text from a file, or another library's error, made fit for one line of a terminal."""
     flat = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from esrt_privacy import __version__
 from esrt_privacy.audit.material import Material, learnt_from, same_corpus, tested
+from esrt_privacy.audit.pictures import pictured
 from esrt_privacy.audit.record import DEMO_IS_SYNTHETIC, Done, versions
 from esrt_privacy.progress import Reporter, silent
 
 if TYPE_CHECKING:
+    from esrt_privacy.attacks.drafts import Draft
     from esrt_privacy.attacks.hearing import Judge
     from esrt_privacy.attacks.reconstruction import Outcome
     from esrt_privacy.attacks.reconstruction_findings import Findings
@@ -59,19 +62,23 @@ class Attacked:
 def reconstruct(
     request: ReconstructionRequest, report: Reporter = silent, judge: Judge | None = None
 ) -> Done:
-    """Attack one tap of one system by reconstruction, and write findings.json and report.html.
+    """Attack one tap of one system by reconstruction, and write findings.json, replicates.safetensors and report.html.
 
     `judge` measures the sounds; by default Whisper-tiny.en and GE2E. Raises one of the package's errors, in one line,
     where the request cannot be carried out.
     """
+    from esrt_privacy.attacks.draft_replicates import kept_replicates
     from esrt_privacy.findings import write_run
-    from esrt_privacy.reports.page import write_page
+    from esrt_privacy.replicates import write_replicates
+    from esrt_privacy.reports.build import build_report
 
     attacked = attack_by_ear(request, report, judge)
     report("writing the report", 0, 1)
-    run = _run(request, attacked)
+    drafts = attacked.findings.drafts()
+    run = _run(request, attacked, drafts)
+    write_replicates(kept_replicates(drafts), request.out)
     write_run(run, request.out)
-    page = write_page(run, request.out)
+    page = build_report(run, request.out).page
     report("writing the report", 1, 1)
     return Done(run, page, run.corpus.notes)
 
@@ -156,10 +163,12 @@ def _judge(weights: Path | None) -> Judge:
     return Judge(Recogniser.load("whisper-tiny.en", weights), speakers)
 
 
-def _run(request: ReconstructionRequest, attacked: Attacked) -> Run:
+def _run(request: ReconstructionRequest, attacked: Attacked, drafts: Sequence[Draft]) -> Run:
+    from esrt_privacy.attacks.drafts import judged
     from esrt_privacy.findings import AuditedCorpus, Run
 
     outcome, findings = attacked.outcome, attacked.findings
+    drawn = pictured(drafts, ())
     return Run(
         tool_version=__version__,
         created=datetime.now(UTC),
@@ -175,9 +184,10 @@ def _run(request: ReconstructionRequest, attacked: Attacked) -> Run:
         fingerprints={"corpus": outcome.corpus.fingerprint, **fingerprints(attacked)},
         seeds={"audit": request.seed},
         versions=versions(),
-        findings=findings.findings(),
+        findings=judged(drafts),
         examples=examples(outcome, request.out),
         budget=findings.budget(),
+        det_curves=drawn.det_curves,
         comments=comments(attacked),
     )
 

@@ -12,8 +12,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from esrt_privacy import __version__
-from esrt_privacy.attacks.families import MODULES, RECONSTRUCTION, budget_points, family_module
+from esrt_privacy.attacks.families import (
+    MODULES,
+    RECONSTRUCTION,
+    budget_points,
+    family_module,
+    length_points,
+    trial_lists,
+)
 from esrt_privacy.audit.parts import Part, answers_path
+from esrt_privacy.audit.pictures import pictured
 from esrt_privacy.audit.plan import PlannedAttack
 from esrt_privacy.audit.prepared import AuditRequest, Prepared, prepare
 from esrt_privacy.audit.record import DEMO_IS_SYNTHETIC, Done, versions
@@ -24,8 +32,9 @@ if TYPE_CHECKING:
     from esrt_privacy.attacks.drafts import Draft
     from esrt_privacy.attacks.families import FamilyModule
     from esrt_privacy.audit.reconstruction import ReconstructionRequest
-    from esrt_privacy.findings import Attacker, BudgetPoint, Example, Finding, Run
+    from esrt_privacy.findings import Attacker, BudgetPoint, Example, Finding, Lengths, Run
 
+TRIALS = "trials"  # the folder of lists, one each by the first 16 digits of its fingerprint
 BY_EAR_QUESTION = "Can intercepted tensors be turned back into speech?"
 
 
@@ -37,20 +46,23 @@ class Found:
     unanswered: list[tuple[tuple[int, int, int], Finding]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     budget: list[BudgetPoint] = field(default_factory=list)
+    lengths: list[Lengths] = field(default_factory=list)
     fingerprints: dict[str, str] = field(default_factory=dict)
     comments: list[str] = field(default_factory=list)
 
 
 def run_audit(request: AuditRequest, report: Reporter = silent) -> Done:
-    """Run a plan, and write findings.json and report.html to the request's folder.
+    """Run a plan, and write findings.json, replicates.safetensors and report.html to the request's folder.
 
     What an earlier run of the same request has answered is not asked again. Raises one of the package's errors, in one
     line, where the request cannot be carried out; an attack that the data cannot answer becomes an inconclusive finding
     that says why.
     """
+    from esrt_privacy.attacks.draft_replicates import kept_replicates
     from esrt_privacy.audit.workers import run_parts
     from esrt_privacy.findings import make_folder, write_run
-    from esrt_privacy.reports.page import write_page
+    from esrt_privacy.replicates import write_replicates
+    from esrt_privacy.reports.build import build_report
 
     make_folder(request.out)
     _require_attackers(request)
@@ -70,8 +82,9 @@ def run_audit(request: AuditRequest, report: Reporter = silent) -> Done:
                 _draw_up(request, each, (place, number), attack, own, failures, found, report)
     report("writing the report", 0, 1)
     run = _run(request, prepared, found)
+    write_replicates(kept_replicates(draft for _, draft in found.drafts), request.out)
     write_run(run, request.out)
-    page = write_page(run, request.out)
+    page = build_report(run, request.out).page
     report("writing the report", 1, 1)
     return Done(run, page, run.corpus.notes)
 
@@ -140,7 +153,15 @@ def _draw_up(
         answers = {(part.tap, part.seed): Answers.load(part.answers) for part in parts}
         try:
             drafts = module.drafts(inputs, answers)
-            found.budget += budget_points(module, inputs, answers)
+            for listed in trial_lists(module, inputs, answers):
+                listed.save(request.out / TRIALS / listed.fingerprint[:16])
+                found.fingerprints[f"{TRIALS}/{listed.fingerprint[:16]}"] = listed.fingerprint
+            found.budget += _of_system(request, each, budget_points(module, inputs, answers))
+            prefix = _prefix(request, each)
+            found.lengths += [
+                pairs.model_copy(update={"finding": f"{prefix}{pairs.finding}"})
+                for pairs in length_points(module, inputs, answers)
+            ]
             found.drafts += [
                 (_place(place, each, draft.finding.tap), _prefixed(request, each, draft))
                 for draft in drafts
@@ -191,7 +212,7 @@ def _hear(
             # The taps beside the audited one are heard again with the next.
             if mine.finding.id not in taken:
                 found.drafts.append((_place(place, each, draft.finding.tap), mine))
-        found.budget += attacked.findings.budget()
+        found.budget += _of_system(request, each, attacked.findings.budget())
         found.examples += by_ear.examples(
             attacked.outcome, request.out, f"audio/{prefix}{_slug(tap)}"
         )
@@ -267,7 +288,9 @@ def _run(request: AuditRequest, prepared: Sequence[Prepared], found: Found) -> R
         prefix = _prefix(request, each)
         fingerprints |= {f"{prefix}{name}": value for name, value in each.fingerprints.items()}
     notes = dict.fromkeys(n for each in prepared for n in (*each.target.tests.notes, *each.notes))
-    comments = [f"plan: {plan.title}", *found.comments]
+    ordered = [draft for _, draft in sorted(found.drafts, key=lambda row: row[0])]
+    drawn = pictured(ordered, found.lengths)
+    comments = [f"plan: {plan.title}", *found.comments, *drawn.comments]
     if "demo" in {u.corpus for u in tests}:
         comments.append(DEMO_IS_SYNTHETIC)
     return Run(
@@ -288,6 +311,9 @@ def _run(request: AuditRequest, prepared: Sequence[Prepared], found: Found) -> R
         findings=tuple(finding for _, finding in sorted(rows, key=lambda row: row[0])),
         examples=tuple(found.examples),
         budget=tuple(dict.fromkeys(found.budget)),
+        det_curves=drawn.det_curves,
+        confusions=drawn.confusions,
+        lengths=drawn.lengths,
         comments=tuple(dict.fromkeys(comments)),
     )
 
@@ -302,6 +328,14 @@ def _prefixed(request: AuditRequest, each: Prepared, draft: Draft) -> Draft:
     finding = draft.finding
     name = f"{_prefix(request, each)}{finding.id}"
     return replace(draft, finding=finding.model_copy(update={"id": name}))
+
+
+def _of_system(
+    request: AuditRequest, each: Prepared, points: Sequence[BudgetPoint]
+) -> list[BudgetPoint]:
+    """Points that name their system, where the plan has several."""
+    name = each.target.system if len(request.plan.systems) > 1 else ""
+    return [point.model_copy(update={"system": name}) for point in points]
 
 
 def _prefix(request: AuditRequest, each: Prepared) -> str:

@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from esrt_privacy import schemas
 from esrt_privacy.errors import ReportError
-from esrt_privacy.findings import Count, Interval, Measured, Named, write_whole
+from esrt_privacy.findings import Interval, write_whole
+from esrt_privacy.findings.fields import Count, Measured, Named
 
 FILE_NAME = "bandwidth.json"
 SCHEMA_VERSION: Literal["1"] = "1"
@@ -225,6 +226,16 @@ def write_record(record: Bandwidth, folder: Path) -> Path:
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     write_whole(path, text.encode())
     return path
+
+
+def read_record(path: Path) -> Bandwidth:
+    """Read what `write_record` wrote: the file, or the folder that holds it.
+
+    Raises ReportError, in one line, for anything that does not fit the published schema.
+    """
+    path = path / FILE_NAME if path.is_dir() else path
+    what = "a record of bandwidth; give one of esrt-privacy bandwidth"
+    return schemas.read_checked(path, Bandwidth, shipped_schema(), what)
 
 
 def schema_text() -> str:

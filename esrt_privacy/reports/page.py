@@ -1,24 +1,38 @@
 """The audit report as one HTML file that opens offline: no scripts, no requests, all inside."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from esrt_privacy.findings import BudgetPoint, Finding, Run, write_whole
-from esrt_privacy.reports import wording
-from esrt_privacy.reports.figures import budget_svg, forest_rows, forest_svg
+from esrt_privacy.bandwidth.record import Bandwidth
+from esrt_privacy.findings import Finding, Run, write_whole
+from esrt_privacy.reports import charts, wording
+from esrt_privacy.reports.answer import Subject, subjects
+from esrt_privacy.reports.claim_rules import ClaimVerdict, Evidence
+from esrt_privacy.reports.figures.leakage import CONTROL_TAP, tap_place
 from esrt_privacy.reports.media import Shown, show_examples
+from esrt_privacy.reports.record import Report
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGE_NAME = "report.html"
-MOST_EXAMPLES = 8
-MAX_MEDIA_BYTES = 13 * 2**20  # with the rest of the page, under 15 MB
+MOST_PAGE_BYTES = 19 * 2**20  # under 20 MB, with what surrounds the media
+MOST_EXAMPLES = 6
+MOST_MEDIA_BYTES = 13 * 2**20
+FEW_FINDINGS = 60  # more are folded away, with their summary before them
+MOST_PLACES = 21  # columns of the table of verdicts
+MOST_SYSTEMS = 4  # with a verdict in a claim's row; its reasons have all
+MOST_PRINTED = 200  # findings on paper; the file findings.json has all
 
-VERDICT_SIGNS = {
-    "leaks": "▲",
-    "invalid": "✕",
-    "inconclusive": "◐",
-    "not detected": "○",
-    "untested": "–",
+EXAMPLES_HERE = "<!-- examples -->"  # their room is what the rest leaves; text of a run is escaped
+
+KINDS = {
+    "privacy": "Privacy",
+    "bandwidth": "Bandwidth",
+    "resources": "Memory",
+    "arithmetic": "Printed figures, recomputed",
 }
 
 
@@ -29,6 +43,7 @@ class TapGroup:
     system: str
     tap: str
     findings: tuple[Finding, ...]
+    of: int  # findings of this tap, printed or not
 
     @property
     def control_rules(self) -> list[str]:
@@ -40,29 +55,87 @@ class TapGroup:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A drawn figure and the words under it."""
+class Matrix:
+    """What each tap gives away of each subject: `cells[subject][place]`, None where nothing was asked."""
 
-    title: str
-    svg: str
-    caption: str
+    places: tuple[tuple[str, str], ...]  # (system, tap)
+    of: int  # places, shown or not
+    rows: tuple[tuple[str, tuple[Subject | None, ...]], ...]
 
 
-def write_page(run: Run, folder: Path) -> Path:
-    """Writes `folder/report.html` from a run and the sound files in the same folder.
+@dataclass(frozen=True)
+class ClaimRow:
+    """One claim with a verdict for each system that was run."""
+
+    claim: ClaimVerdict
+    runs: tuple[ClaimVerdict, ...]
+
+
+def write_page(
+    report: Report, run: Run, folder: Path, evidence: Evidence, out: Path | None = None
+) -> Path:
+    """Writes `report.html` to `out`, by default `folder`, where the run's sound files lie.
 
     The page is self-contained: charts are inline SVG, spectrograms PNG and sounds FLAC as data
     URIs, and a content security policy forbids everything else. At most MOST_EXAMPLES examples
-    and MAX_MEDIA_BYTES of media are embedded, and the page says so. Returns the page's path;
-    raises ReportError when the folder cannot be written.
+    are embedded, fewer where the page would pass MOST_PAGE_BYTES, and the page says so. Returns
+    the page's path; raises ReportError when the folder cannot be written.
     """
-    path = folder / PAGE_NAME
-    write_whole(path, render_page(run, folder).encode())
+    path = (out or folder) / PAGE_NAME
+    write_whole(path, render_page(report, run, folder, evidence).encode())
     return path
 
 
-def render_page(run: Run, folder: Path) -> str:
-    """The page's HTML. `folder` is where the examples' sound files lie."""
+def render_page(
+    report: Report, run: Run, folder: Path, evidence: Evidence, printed: bool = False
+) -> str:
+    """The page's HTML; `printed` is for paper: no players, nothing folded away, not every finding.
+
+    `folder` is where the examples' sound files lie.
+    """
+    view = _view(report, run, evidence.bandwidth, printed)
+    environment = page_environment()
+    page = environment.get_template("report.html.j2").render(**view)
+    left = min(MOST_MEDIA_BYTES, MOST_PAGE_BYTES - len(page.encode()))
+    shown = show_examples(run.examples, folder, MOST_EXAMPLES, left)
+    if printed:
+        shown = [_without_sound(each) for each in shown]
+    examples = environment.get_template("examples.html.j2").render(**view, shown=shown)
+    return page.replace(EXAMPLES_HERE, examples, 1)
+
+
+def _view(report: Report, run: Run, bandwidth: Bandwidth | None, printed: bool) -> dict[str, Any]:
+    """What the template reads, but for the examples."""
+    groups = tap_groups(run.findings, MOST_PRINTED if printed else None)
+    return {
+        "report": report,
+        "run": run,
+        "printed": printed,
+        "words": wording,
+        "kinds": KINDS,
+        "gravest": report.subjects[0].verdict if report.subjects else "untested",
+        "most_systems": MOST_SYSTEMS,
+        "claims": claim_rows(report.claims),
+        "groups": groups,
+        "folded": len(run.findings) > FEW_FINDINGS and not printed,
+        "printed_of": sum(len(group.findings) for group in groups),
+        "matrix": matrix(run.findings),
+        "control_tap": CONTROL_TAP,
+        "several": len({finding.system for finding in run.findings}) > 1,
+        "bars": charts.leakage_charts(run.findings),
+        "pictures": charts.picture_sections(run),
+        "linked": {finding.id for group in groups for finding in group.findings},
+        "forests": charts.forest_charts(run.findings),
+        "budgets": charts.budget_charts(run),
+        "attackers": sorted({(f.attacker, f.position) for f in run.findings}),
+        "interval_methods": charts.interval_methods(run.findings),
+        "bandwidth_svg": None if bandwidth is None else _sizes(bandwidth),
+        "panel_alt": panel_alt,
+    }
+
+
+def page_environment() -> "Environment":
+    """The room's templates, in which all text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -72,89 +145,63 @@ def render_page(run: Run, folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": wording.plain, "language_tag": wording.language_tag}
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        words=wording,
-        signs=VERDICT_SIGNS,
-        lead=wording.leading_finding(run),
-        groups=tap_groups(run.findings),
-        forests=forest_charts(run.findings),
-        budgets=budget_charts(run),
-        shown=show_examples(run.examples, folder, MOST_EXAMPLES, MAX_MEDIA_BYTES),
-        attackers=sorted({(f.attacker, f.position) for f in run.findings}),
-        interval_methods=interval_methods(run.findings),
-        panel_alt=panel_alt,
-        fingerprints={"corpus": run.corpus.fingerprint, **run.fingerprints},
-        versions={"esrt-privacy": run.tool_version, **run.versions},
-    )
+    environment.filters |= {
+        "plain": wording.plain,
+        "language_tag": wording.language_tag,
+        "sentence": lambda text: text[:1].upper() + text[1:],
+    }
+    return environment
 
 
-def tap_groups(findings: Sequence[Finding]) -> list[TapGroup]:
-    """Findings gathered by system and tap, each group where its first finding stands."""
+def _sizes(record: Bandwidth) -> str:
+    from esrt_privacy.bandwidth.figures import sizes_svg
+
+    return sizes_svg(record, "bandwidth")
+
+
+def tap_groups(findings: Sequence[Finding], most: int | None = None) -> list[TapGroup]:
+    """Findings gathered by system and tap, each group where its first finding stands; at most `most` of them all."""
     gathered: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         gathered.setdefault((finding.system, finding.tap), []).append(finding)
-    return [TapGroup(system, tap, tuple(group)) for (system, tap), group in gathered.items()]
+    groups, left = [], len(findings) if most is None else most
+    for (system, tap), group in gathered.items():
+        groups.append(TapGroup(system, tap, tuple(group[:left]), len(group)))
+        left = max(left - len(group), 0)
+    return groups
 
 
-def forest_charts(findings: Sequence[Finding]) -> list[Chart]:
-    """A forest plot for each metric that was measured at all."""
-    gathered: dict[tuple[str, str, str, str], list[Finding]] = {}
+def matrix(findings: Iterable[Finding]) -> Matrix:
+    """Subjects by taps: systems as they come, the taps of each from the microphone to the LLM."""
+    by_place: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
-        key = (finding.system, finding.attack, finding.metric, finding.unit)
-        gathered.setdefault(key, []).append(finding)
-    charts = []
-    for number, ((system, attack, metric, unit), group) in enumerate(gathered.items(), 1):
-        rows = [row for row in forest_rows(group) if row.interval.value is not None]
-        if not rows:
-            continue
-        title = wording.scale(metric, unit)
-        values = "; ".join(f"{r.label}: {wording.with_bounds(r.interval, unit)}" for r in rows)
-        corpora = ", ".join(dict.fromkeys(wording.plain(f.corpus) for f in group))
-        charts.append(
-            Chart(
-                title=title,
-                svg=forest_svg(group, f"forest{number}", f"{title}. {values}."),
-                caption=f"{wording.plain(attack)} attack on {wording.plain(system)}, {corpora}",
-            )
-        )
-    return charts
+        by_place.setdefault((finding.system, finding.tap), []).append(finding)
+    systems = list(dict.fromkeys(system for system, _ in by_place))
+    places = sorted(by_place, key=lambda place: (systems.index(place[0]), tap_place(place[1])))
+    cells = {place: {s.name: s for s in subjects(by_place[place])} for place in by_place}
+    names = dict.fromkeys(name for row in cells.values() for name in row)
+    count, places = len(places), places[:MOST_PLACES]
+    return Matrix(
+        tuple(places),
+        count,
+        tuple((name, tuple(cells[place].get(name) for place in places)) for name in names),
+    )
 
 
-def budget_charts(run: Run) -> list[Chart]:
-    """A curve figure for each metric and each way of counting the training."""
-    gathered: dict[tuple[str, str, str], list[BudgetPoint]] = {}
-    for point in run.budget:
-        gathered.setdefault((point.metric, point.unit, point.amount_unit), []).append(point)
-    charts = []
-    for number, points in enumerate(gathered.values(), 1):
-        if all(point.value is None for point in points):
-            continue
-        title = wording.scale(points[0].metric, points[0].unit)
-        values = "; ".join(
-            f"{wording.plain(p.tap)}, {p.amount:g} {p.amount_unit}: "
-            f"{wording.figure(p.value, p.unit)}"
-            for p in points
-        )
-        charts.append(
-            Chart(
-                title=title,
-                svg=budget_svg(points, f"budget{number}", f"{title} against training. {values}."),
-                caption=f"{wording.plain(run.system)} on {wording.plain(run.corpus.name)}",
-            )
-        )
-    return charts
+def claim_rows(claims: Iterable[ClaimVerdict]) -> dict[str, list[ClaimRow]]:
+    """Claims by kind, each once, with its verdicts on what was run."""
+    gathered: dict[str, list[ClaimVerdict]] = {}
+    for verdict in claims:
+        gathered.setdefault(verdict.claim, []).append(verdict)
+    rows: dict[str, list[ClaimRow]] = {kind: [] for kind in KINDS}
+    for group in gathered.values():
+        runs = tuple(v for v in group if v.run_verdict is not None)
+        rows[group[0].kind].append(ClaimRow(group[0], runs))
+    return {kind: own for kind, own in rows.items() if own}
 
 
-def interval_methods(findings: Sequence[Finding]) -> list[str]:
-    """How the intervals were made, each way once, in words."""
-    ways = {
-        f"{finding.estimate.level:.0%}: {wording.plain(finding.estimate.method)}": None
-        for finding in findings
-        if finding.estimate.method
-    }
-    return list(ways)
+def _without_sound(shown: Shown) -> Shown:
+    return replace(shown, panels=tuple(replace(panel, audio="") for panel in shown.panels))
 
 
 def panel_alt(shown: Shown, title: str) -> str:

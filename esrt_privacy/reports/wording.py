@@ -39,6 +39,15 @@ VERDICT_MEANS: Mapping[Verdict, str] = {
     "untested": "The attack was not run on this system.",
 }
 
+CLAIM_VERDICT_MEANS: Mapping[str, str] = {
+    "refuted": "A finding contradicts the sentence, for the system that was run.",
+    "not refuted": "The attacks that could contradict the sentence found no leak. It bounds these "
+    "attackers, and proves nothing.",
+    "untested": "Nothing that was run decides the sentence.",
+    "arithmetic holds": "What is printed follows from its inputs.",
+    "arithmetic does not hold": "What is printed does not follow from its inputs.",
+}
+
 ATTACKER_HOLDS: Mapping[Attacker, str] = {
     "ignorant": "Holds the intercepted tensors and publicly available speech models, and was "
     "never able to run the system itself. A passer-by.",

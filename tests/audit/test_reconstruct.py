@@ -58,6 +58,14 @@ def test_a_run_leaves_findings_that_read_back_a_page_and_sounds(done, request_of
         assert (out / "attackers" / f"{tap}.safetensors").stat().st_size < 8_400_000
 
 
+def test_speaker_trials_have_their_curves(done):
+    eers = [f for f in done.run.findings if f.metric == "speaker EER"]
+    assert eers and [c.finding for c in done.run.det_curves] == [f.id for f in eers]
+    assert [c.eer for c in done.run.det_curves] == pytest.approx(
+        [f.estimate.value / 100 for f in eers]
+    )
+
+
 def test_the_audited_tap_comes_first_and_an_untrained_attack_is_invalid(done):
     findings = done.run.findings
     assert findings[0].tap == "qformer"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from esrt_privacy.attacks.answers import Answers
+from esrt_privacy.attacks.trials import read_trials
 from esrt_privacy.audit import material
 from esrt_privacy.audit.plan import PlannedAttack
 from esrt_privacy.audit.run import run_audit
@@ -41,6 +42,26 @@ def test_a_run_leaves_findings_that_read_back_and_a_page(tiny_request):
     assert [point.metric for point in run.budget] == ["hits"]
     assert len(list((tiny_request.out / "answers").iterdir())) == 3 * 2
     assert str(tiny_request.out.parent) not in (tiny_request.out / "findings.json").read_text()
+
+
+def test_what_pictures_need_is_gathered_in_the_order_of_the_findings(tiny_request):
+    run = run_audit(tiny_request).run
+    assert [pairs.finding for pairs in run.lengths] == [f.id for f in run.findings]
+    assert [pairs.tap for pairs in run.lengths] == ["qformer", "encoder", "mel"]
+    true, inferred = run.lengths[0].true, run.lengths[0].inferred
+    assert inferred == pytest.approx([1.5 * seconds for seconds in true], abs=0.002)
+    assert all(point.system == "" for point in run.budget)
+
+
+def test_the_trials_lie_beside_the_findings_by_their_fingerprint(tiny_request):
+    run = run_audit(tiny_request).run
+    (folder,) = (tiny_request.out / "trials").iterdir()
+    assert run.fingerprints[f"trials/{folder.name}"].startswith(folder.name)
+    tests = material.gathered("tiny", tiny_request.plan.corpus, None, "none", 0).tests
+    listed = read_trials(folder / "trials", tests, folder / "enrolment")
+    assert listed.fingerprint == run.fingerprints[f"trials/{folder.name}"]
+    words = (folder / "trials").read_text(encoding="utf-8").splitlines()[0].split()
+    assert len(words) == 3 and words[2] in ("target", "nontarget")
 
 
 def test_the_same_plan_gives_the_same_findings_in_another_folder(tiny_request, tmp_path):
@@ -173,6 +194,7 @@ def test_only_the_attackers_asked_for_are_judged(tiny_request):
     run = run_audit(planned(tiny_request, attacks=(attack,))).run
     assert {f.attacker for f in run.findings} == {"ignorant"}
     assert [f.tap for f in run.findings] == ["encoder", "mel"]
+    assert [pairs.tap for pairs in run.lengths] == ["encoder", "mel"]
 
 
 def test_an_attacker_that_a_family_does_not_know_is_one_line(tiny_request):
@@ -189,6 +211,8 @@ def test_findings_of_several_systems_are_told_apart(tiny_request, tmp_path):
     assert [f.id for f in run.findings] == [
         f"{system}.tiny.{tap}.nearest" for system in ("tiny", "other") for tap in ("qformer", "mel")
     ]
+    assert [pairs.finding for pairs in run.lengths] == [f.id for f in run.findings]
+    assert {point.system for point in run.budget} == {"tiny", "other"}
     assert {"tiny.system at qformer", "other.system at qformer"} <= set(run.fingerprints)
 
 

@@ -11,9 +11,11 @@ from esrt_privacy.attacks.comparisons import RatioComparison
 from esrt_privacy.attacks.drafts import UNDECIDED, Draft
 from esrt_privacy.attacks.families import Family
 from esrt_privacy.attacks.inputs import Inputs
+from esrt_privacy.attacks.pictures import length_pairs
+from esrt_privacy.attacks.trials import TrialList, draw_trials
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import AttackError
-from esrt_privacy.findings import BudgetPoint, Finding, Interval
+from esrt_privacy.findings import BudgetPoint, Finding, Interval, Lengths
 from esrt_privacy.measures.intervals import speaker_bootstrap_ratio
 from esrt_privacy.progress import Reporter
 
@@ -51,6 +53,21 @@ def drafts(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[
 def budget(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> list[BudgetPoint]:
     share = float(np.mean([a.arrays["hits"].mean() for a in answers.values()]))
     return [BudgetPoint(tap="all", amount=1, amount_unit="steps", metric="hits", value=share)]
+
+
+def lengths(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[Lengths, ...]:
+    true = np.array([u.duration or 0.0 for u in inputs.test])
+    return tuple(
+        length_pairs(
+            *(f"tiny.{tap}.nearest", inputs.system, tap, true, 1.5 * true),
+            np.random.default_rng(0),
+        )
+        for tap in dict.fromkeys(tap for tap, _ in answers)
+    )
+
+
+def lists(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[TrialList, ...]:
+    return (draw_trials(inputs.test, inputs.seed, "mixed"),)
 
 
 def _draft(inputs: Inputs, answers: Mapping[tuple[str, int], Answers], tap: str) -> Draft:

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from esrt_privacy.findings import Run
-from esrt_privacy.reports.page import write_page
+from esrt_privacy.bandwidth.record import write_record
+from esrt_privacy.findings import Run, write_run
+from esrt_privacy.reports.build import Built, build_report
+from tests.reports.fake_bandwidth import fake_bandwidth
+from tests.reports.fake_pictures import pictured
 from tests.reports.fake_run import fake_run
 
 
@@ -14,4 +17,15 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     """A run and the path of its page."""
     folder = tmp_path_factory.mktemp("run")
     run = fake_run(folder)
-    return run, write_page(run, folder)
+    write_run(run, folder)
+    return run, build_report(run, folder).page
+
+
+@pytest.fixture(scope="session")
+def whole_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Built]:
+    """A run with every kind of picture and with bandwidth, and its report."""
+    folder = tmp_path_factory.mktemp("whole")
+    run = pictured(folder)
+    write_run(run, folder)
+    write_record(fake_bandwidth(), folder)
+    return run, build_report(run, folder)

@@ -13,6 +13,9 @@ import soundfile
 from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import Example, Interval, Rendition, Run
 from esrt_privacy.reports import media
+from esrt_privacy.reports.build import Built, build_report, report_record
+from esrt_privacy.reports.claim_rules import Evidence, verdicts
+from esrt_privacy.reports.claims import load
 from esrt_privacy.reports.figures import (
     FLOOR,
     attack_labels,
@@ -20,10 +23,20 @@ from esrt_privacy.reports.figures import (
     forest_svg,
     spectrogram_db,
 )
-from esrt_privacy.reports.page import render_page, write_page
+from esrt_privacy.reports.page import render_page, tap_groups, write_page
+from tests.reports.fake_bandwidth import fake_bandwidth
+from tests.reports.fake_pictures import pictured
 from tests.reports.fake_run import fake_run, finding, sentence_like, write_sounds
 
+SHA256 = re.compile(r"(?<=SHA-256 <code>)[0-9a-f]{64}")
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>$\\frac{'
+
+
+def rendered(run: Run, folder: Path, evidence: Evidence | None = None, **printed: bool) -> str:
+    """The page as `build_report` renders it."""
+    evidence = evidence or Evidence()
+    report = report_record(run, verdicts(load(), run, evidence), evidence, "0" * 64)
+    return render_page(report, run, folder, evidence, **printed)
 
 
 class Page(HTMLParser):
@@ -68,7 +81,8 @@ def hostile_run(folder: Path) -> Run:
         floors={HOSTILE: Interval(value=1.0)},
         notes=(HOSTILE,),
     )
-    run = fake_run(folder)
+    run = pictured(folder)
+    hostile_place = {"system": HOSTILE, "tap": HOSTILE}
     corpus = run.corpus.model_copy(update={"name": HOSTILE, "notes": (HOSTILE,)})
     budget = tuple(
         point.model_copy(update={"tap": HOSTILE, "metric": HOSTILE}) for point in run.budget[:3]
@@ -81,6 +95,22 @@ def hostile_run(folder: Path) -> Run:
             "findings": (hostile,),
             "examples": (example,),
             "budget": budget,
+            "det_curves": tuple(
+                c.model_copy(update={**hostile_place, "trials": HOSTILE}) for c in run.det_curves
+            ),
+            "confusions": tuple(
+                c.model_copy(
+                    update={
+                        **hostile_place,
+                        "asked": HOSTILE,
+                        "labels": tuple(f"{HOSTILE}{n}" for n in range(len(c.labels))),
+                    }
+                )
+                for c in run.confusions
+            ),
+            "lengths": tuple(
+                c.model_copy(update={**hostile_place, "thinning": HOSTILE}) for c in run.lengths
+            ),
             "fingerprints": {HOSTILE: HOSTILE},
             "comments": (HOSTILE,),
         }
@@ -108,7 +138,7 @@ def test_page_can_be_read_without_seeing_it(report: tuple[Run, Path]) -> None:
     assert all(image.get("alt") for image in page.all("img"))
     assert all(audio.get("aria-label") for audio in page.all("audio"))
     charts = [svg for svg in page.all("svg") if svg.get("class") == "chart"]
-    assert len(charts) == 8 and all(chart.get("aria-label") for chart in charts)
+    assert len(charts) == 9 and all(chart.get("aria-label") for chart in charts)
     assert all(header.get("scope") for header in page.all("th"))
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
@@ -129,9 +159,9 @@ def test_page_plays_the_sounds_of_the_run(report: tuple[Run, Path]) -> None:
     np.testing.assert_allclose(played, original, atol=1)
 
 
-def test_page_opens_with_the_verdict_naming_system_and_corpus(report: tuple[Run, Path]) -> None:
+def test_page_opens_with_the_answer_naming_system_and_corpus(report: tuple[Run, Path]) -> None:
     text = " ".join(Page(report[1].read_text()).text)
-    sentence = "The qformer tensors of the system reference leak on the corpus demo"
+    sentence = "On the corpus demo, the qformer tensors of the system reference give away"
     assert 0 <= text.index(sentence) < text.index("Each row is one measure")
     assert "left out: broken.flac" in text.lower()
     assert "esrt-privacy reconstruct --system reference" in text
@@ -139,7 +169,8 @@ def test_page_opens_with_the_verdict_naming_system_and_corpus(report: tuple[Run,
 
 
 def test_hostile_names_and_transcripts_are_only_text(tmp_path: Path) -> None:
-    html = render_page(hostile_run(tmp_path), tmp_path)
+    evidence = Evidence(bandwidth=fake_bandwidth(corpus=HOSTILE))
+    html = rendered(hostile_run(tmp_path), tmp_path, evidence)
     page = Page(html)
     assert not page.all("script")
     assert all(
@@ -154,7 +185,7 @@ def test_page_holds_no_more_than_its_limits_and_says_so(
 ) -> None:
     run, path = report
     monkeypatch.setattr("esrt_privacy.reports.page.MOST_EXAMPLES", 1)
-    html = render_page(run, path.parent)
+    html = rendered(run, path.parent)
     assert len(Page(html).all("audio")) == 5
     assert "This page holds 1 of 3 examples" in html
     assert media.show_examples(run.examples, path.parent, most=3, max_bytes=1000) == []
@@ -184,25 +215,87 @@ def test_missing_damaged_and_outside_sounds_leave_their_place_with_a_reason(tmp_
     assert "no usable samples" in problems["control"]
     assert not any(panel.audio or panel.picture for panel in shown.panels)
     run = fake_run(tmp_path / "other").model_copy(update={"examples": (example,)})
-    assert "No sound here: the sound file is missing." in render_page(run, folder)
+    assert "No sound here: the sound file is missing." in rendered(run, folder)
 
 
 def test_the_same_run_gives_the_same_page(report: tuple[Run, Path]) -> None:
     run, path = report
-    assert render_page(run, path.parent) == path.read_text()
+    again = build_report(run, path.parent)
+    assert again.page == path and rendered(run, path.parent) == SHA256.sub(
+        "0" * 64, path.read_text()
+    )
 
 
 def test_page_of_a_run_without_findings_says_that_nothing_was_tested(tmp_path: Path) -> None:
     run = fake_run(tmp_path).model_copy(update={"findings": (), "examples": (), "budget": ()})
-    html = render_page(run, tmp_path)
+    html = rendered(run, tmp_path)
     assert "Nothing was tested of the system reference on the corpus demo." in html
 
 
 def test_page_that_cannot_be_written_is_a_report_error(tmp_path: Path) -> None:
     run = fake_run(tmp_path).model_copy(update={"examples": ()})
     (tmp_path / "file").write_text("in the way")
+    report = report_record(run, (), Evidence(), "0" * 64)
     with pytest.raises(ReportError, match="cannot be written"):
-        write_page(run, tmp_path / "file")
+        write_page(report, run, tmp_path / "file", Evidence())
+
+
+def test_sections_stand_in_the_order_in_which_they_are_asked_for(
+    whole_report: tuple[Run, Built],
+) -> None:
+    page = Page(whole_report[1].page.read_text())
+    sections = [a["id"] for a in page.all("section")]
+    assert sections == [
+        *("claims", "leakage", "det", "confusion", "lengths", "examples", "budget", "bandwidth"),
+        *("untested", "reasons", "findings", "threat", "method", "rerun"),
+    ]
+    linked = [a["href"] for a in page.all("a") if a["href"] in {f"#{name}" for name in sections}]
+    assert set(linked) >= {f"#{name}" for name in sections if name != "reasons"}
+
+
+def test_every_claim_has_its_verdict_before_anything_else_is_told(
+    whole_report: tuple[Run, Built],
+) -> None:
+    html = whole_report[1].page.read_text()
+    first = html[html.index('<section id="claims"') : html.index('<section id="leakage"')]
+    text = " ".join(Page(first).text)
+    for claim in whole_report[1].report.claims:
+        assert claim.sentence in text
+    sums = [c for c in whole_report[1].report.claims if c.kind == "arithmetic"]
+    others = len(whole_report[1].report.claims) - len(sums)
+    assert first.count('class="badge') == len(sums) + 2 * others
+    assert 'class="badge refuted"' in first and 'class="badge arithmetic-does-not-hold"' in first
+
+
+def test_many_findings_are_folded_and_few_are_open(tmp_path: Path) -> None:
+    run = fake_run(tmp_path).model_copy(update={"examples": (), "budget": ()})
+    few = Page(rendered(run, tmp_path)).all("details")
+    many = tuple(finding(id=f"many.{n}") for n in range(80))
+    folded = Page(rendered(run.model_copy(update={"findings": many}), tmp_path)).all("details")
+    assert [d for d in few if d.get("class") == "tap-findings" and "open" in d]
+    assert not [d for d in folded if d.get("class") == "tap-findings" and "open" in d]
+
+
+def test_paper_holds_no_player_and_not_every_finding_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esrt_privacy.reports.page.MOST_PRINTED", 3)
+    run = fake_run(tmp_path)
+    html = rendered(run, tmp_path, printed=True)
+    page = Page(html)
+    assert not page.all("audio") and len(page.all("img")) == 15
+    assert html.count('<tr id="finding-') == 3
+    assert f"3 of {len(run.findings)} findings are printed" in html
+    assert all("open" in d for d in page.all("details"))
+    # What is not on the page is not linked to.
+    anchors = {a["id"] for _, a in page.tags if "id" in a}
+    assert {a["href"].removeprefix("#") for a in page.all("a")} <= anchors
+
+
+def test_findings_are_cut_over_all_taps_together() -> None:
+    found = [finding(id=f"f.{n}", tap="qformer" if n < 4 else "encoder") for n in range(8)]
+    groups = tap_groups(found, 6)
+    assert [(len(g.findings), g.of) for g in groups] == [(4, 4), (2, 4)]
 
 
 def test_forest_names_each_reference_once_and_leaves_out_what_was_not_measured() -> None:
@@ -220,7 +313,7 @@ def test_text_stands_out_from_its_ground_as_wcag_aa_asks() -> None:
     inks = re.findall(r"--(?:ink|muted|link): (#\w{6})", css)
     grounds = re.findall(r"--(?:soft|paper): (#\w{6})", css)
     grounds += re.findall(r"\.verdict\.[^{]*{[^}]*background: (#\w{6})", css)
-    assert (len(badges), len(inks), len(grounds)) == (5, 3, 6)
+    assert (len(badges), len(inks), len(grounds)) == (8, 3, 6)
     for ink, ground in badges + [(ink, ground) for ink in inks for ground in grounds]:
         light, dark = sorted((luminance(ink), luminance(ground)), reverse=True)
         assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
