@@ -69,7 +69,7 @@ def _draw(axes: Any, panel: LeakagePanel) -> None:
         if row.tap == panel.audited:
             label.set_fontweight("bold")
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_xlim(LEFT, 1.0)
+    axes.set_xlim(LEFT - 0.05, 1.02)  # a mark at either end stays clear of the names and the edge
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["chance", "", "0.5", "", "certain"], fontsize=8)
     axes.axvline(0, color=INK, linewidth=0.9, zorder=2.5)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
