@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from esrt_privacy.bounded_safetensors import DamagedError, TooLargeError, opened
 from esrt_privacy.errors import ReportError, shown
-from esrt_privacy.findings import write_whole
+from esrt_privacy.whole_file import write_whole
 
 FILE_NAME = "replicates.safetensors"
 FORMAT = "esrt-privacy replicates 1"
@@ -74,14 +75,11 @@ def read_replicates(folder: Path) -> dict[str, FigureReplicates]:
 
     Raises ReportError, one line, for a file that is damaged or none of ours.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = folder / FILE_NAME
     try:
         if not path.exists():
             return {}
-        _require_bounded(path)
-        with safe_open(path, framework="numpy") as file:
+        with opened(path, MAX_FILE_BYTES, MAX_HEADER_BYTES) as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ReportError(f"{path}: not a file of replicates, or of another version")
@@ -94,25 +92,12 @@ def read_replicates(folder: Path) -> dict[str, FigureReplicates]:
                 )
                 for name, about in json.loads(metadata["about"]).items()
             }
-    except (
-        SafetensorError,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except TooLargeError as error:
+        raise ReportError(f"{path}: larger than any file of replicates, it was not read") from error
+    except (DamagedError, OSError) as error:
         raise ReportError(
             f"{path}: damaged ({shown(error)}); run the audit again, or delete the file to compare without pairing"
         ) from error
-
-
-def _require_bounded(path: Path) -> None:
-    with path.open("rb") as file:
-        header = int.from_bytes(file.read(8), "little")
-    if path.stat().st_size > MAX_FILE_BYTES or header > MAX_HEADER_BYTES:
-        raise ReportError(f"{path}: larger than any file of replicates, it was not read")
 
 
 def _values(file: object, name: str) -> Singles:

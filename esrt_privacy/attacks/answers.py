@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from esrt_privacy.bounded_safetensors import DamagedError, opened
 from esrt_privacy.errors import AttackError, shown
-from esrt_privacy.findings import write_whole
+from esrt_privacy.whole_file import write_whole
 
 FORMAT = "esrt-privacy answers 1"
 MAX_FILE_BYTES = 2 * 2**30
@@ -53,41 +54,21 @@ class Answers:
     @classmethod
     def load(cls, path: Path) -> Answers:
         """Read what `save` wrote. Raises AttackError naming a file that is missing or damaged."""
-        from safetensors import SafetensorError, safe_open
-
         try:
-            _require_bounded(path)
-            with safe_open(path, framework="numpy") as file:
+            with opened(path, MAX_FILE_BYTES, MAX_HEADER_BYTES) as file:
                 metadata = file.metadata() or {}
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its format is not '{FORMAT}'")
-            if metadata["sha256"] != _digest(arrays, metadata["about"]):
-                raise ValueError("checksum differs")
-            about = json.loads(metadata["about"])
-            rows = {str(name): _names(row) for name, row in about["rows"].items()}
-            return cls(arrays, rows, _names(about["notes"]))
-        except (
-            OSError,
-            SafetensorError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+                if metadata.get("format") != FORMAT:
+                    raise ValueError(f"its format is not '{FORMAT}'")
+                if metadata["sha256"] != _digest(arrays, metadata["about"]):
+                    raise ValueError("checksum differs")
+                about = json.loads(metadata["about"])
+                rows = {str(name): _names(row) for name, row in about["rows"].items()}
+                return cls(arrays, rows, _names(about["notes"]))
+        except DamagedError as error:
             raise AttackError(
                 f"{path}: not the answers of an attack ({shown(error)}); delete the file and run again"
             ) from error
-
-
-def _require_bounded(path: Path) -> None:
-    """The sizes that a file claims, before anything of it is allocated."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        header = int.from_bytes(file.read(8), "little")
-    if not 0 < header <= min(size, MAX_HEADER_BYTES) or size > MAX_FILE_BYTES:
-        raise ValueError("its size is out of bounds")
 
 
 def _names(value: Any) -> tuple[str, ...]:

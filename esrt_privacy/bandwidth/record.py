@@ -5,27 +5,21 @@ A number that could not be computed is null, never NaN and never left out.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from esrt_privacy import schemas
-from esrt_privacy.errors import ReportError
-from esrt_privacy.findings import Interval, write_whole
-from esrt_privacy.findings.fields import Count, Measured, Named
+from esrt_privacy.findings import Interval
+from esrt_privacy.findings.fields import Count, Measured, Named, Record
 
 FILE_NAME = "bandwidth.json"
 SCHEMA_VERSION: Literal["1"] = "1"
 SCHEMA_FILE = "bandwidth-1.json"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Statement(_Record):
+class Statement(Record):
     """One figure of the arithmetic, beside what was published."""
 
     group: Named
@@ -39,7 +33,7 @@ class Statement(_Record):
     remark: str = ""
 
 
-class DrawnCorpus(_Record):
+class DrawnCorpus(Record):
     """The recordings that were counted."""
 
     name: Named
@@ -55,7 +49,7 @@ class DrawnCorpus(_Record):
     notes: tuple[str, ...] = ()
 
 
-class FormatRow(_Record):
+class FormatRow(Record):
     """One way to send a recording, and what it costs."""
 
     name: Named
@@ -68,7 +62,7 @@ class FormatRow(_Record):
     times_smaller: Measured = Field(description="Than WAV with 16 bits, base64 in JSON")
 
 
-class QualityRow(_Record):
+class QualityRow(Record):
     """What is left of a recording in one format."""
 
     name: Named
@@ -82,7 +76,7 @@ class QualityRow(_Record):
     transcriber: str = ""
 
 
-class Curve(_Record):
+class Curve(Record):
     """Bytes of a format at each duration of the break-even."""
 
     name: Named
@@ -90,7 +84,7 @@ class Curve(_Record):
     sizes: tuple[float, ...]
 
 
-class BreakEven(_Record):
+class BreakEven(Record):
     """From which duration a tensor format is smaller than an audio format."""
 
     audio: Named
@@ -99,7 +93,7 @@ class BreakEven(_Record):
     says: Named
 
 
-class Crossing(_Record):
+class Crossing(Record):
     """One format on a real connection: TCP payload, that is bodies, headers of HTTP or gRPC, and TLS."""
 
     name: Named
@@ -119,7 +113,7 @@ class Crossing(_Record):
     identifiers_crossed: Count
 
 
-class Traffic(_Record):
+class Traffic(Record):
     """Bytes of all draws of one format, on one connection with its opening."""
 
     name: Named
@@ -133,7 +127,7 @@ class Traffic(_Record):
     headers_down: float
 
 
-class OnConnection(_Record):
+class OnConnection(Record):
     """What was sent over a real connection, and what it took."""
 
     notes: tuple[Named, ...] = Field(description="What crossed, and what was multiplied")
@@ -141,7 +135,7 @@ class OnConnection(_Record):
     traffic: tuple[Traffic, ...]
 
 
-class ShapedTransfer(_Record):
+class ShapedTransfer(Record):
     """One format over one link that was really slow: computed beside measured."""
 
     name: Named
@@ -154,7 +148,7 @@ class ShapedTransfer(_Record):
     failed: str = Field(default="", description="Why one was given up; empty: none was")
 
 
-class Shaped(_Record):
+class Shaped(Record):
     """Transfers over links of a set rate and round trip."""
 
     shaper: str = Field(description="What delayed and paced; empty where nothing was permitted")
@@ -162,7 +156,7 @@ class Shaped(_Record):
     transfers: tuple[ShapedTransfer, ...] = ()
 
 
-class Transfer(_Record):
+class Transfer(Record):
     """Computed seconds of one format over one link."""
 
     name: Named
@@ -177,7 +171,7 @@ class Transfer(_Record):
     seconds_of_all: float = Field(description="All draws one after another on one connection")
 
 
-class Bandwidth(_Record):
+class Bandwidth(Record):
     """A whole run."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
@@ -218,13 +212,7 @@ def write_record(record: Bandwidth, folder: Path) -> Path:
     Raises ReportError where it does not fit or cannot be written.
     """
     path = folder / FILE_NAME
-    document = record.model_dump(mode="json")
-    found = schemas.misfit(document, shipped_schema())
-    if found is not None:
-        where = found[0] or "the run"
-        raise ReportError(f"{path} was not written: {where} does not fit the published schema")
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    write_whole(path, text.encode())
+    schemas.write_checked(record, path, shipped_schema(), "the run")
     return path
 
 
@@ -234,8 +222,8 @@ def read_record(path: Path) -> Bandwidth:
     Raises ReportError, in one line, for anything that does not fit the published schema.
     """
     path = path / FILE_NAME if path.is_dir() else path
-    what = "a record of bandwidth; give one of esrt-privacy bandwidth"
-    return schemas.read_checked(path, Bandwidth, shipped_schema(), what)
+    refusals = schemas.Refusals.of("a record of bandwidth; give one of esrt-privacy bandwidth")
+    return schemas.read_checked(path, Bandwidth, shipped_schema(), refusals)
 
 
 def schema_text() -> str:

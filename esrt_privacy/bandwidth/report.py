@@ -22,8 +22,10 @@ from esrt_privacy.bandwidth.figures import break_even_svg, quality_svg, sizes_sv
 from esrt_privacy.bandwidth.record import Bandwidth, FormatRow, Statement, Transfer, write_record
 from esrt_privacy.bandwidth.rows import BASELINE
 from esrt_privacy.bandwidth.units import shown_bytes, shown_seconds
-from esrt_privacy.findings import Interval, write_whole
+from esrt_privacy.findings import Interval
 from esrt_privacy.reports import wording
+from esrt_privacy.reports.page_templates import template_environment
+from esrt_privacy.whole_file import write_whole
 
 PAGE_NAME = "report.html"
 
@@ -52,22 +54,8 @@ def write_report(record: Bandwidth, folder: Path) -> Path:
 
 def render_page(record: Bandwidth) -> str:
     """The page's HTML: no scripts, no requests, all inside."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=ChoiceLoader(
-            [
-                PackageLoader("esrt_privacy.bandwidth", "templates"),
-                PackageLoader("esrt_privacy.reports", "templates"),  # the style sheet
-            ]
-        ),
-        autoescape=True,  # a corpus can be hostile: names are only text
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("bandwidth")
     environment.filters |= {
-        "plain": wording.plain,
         "bytes": lambda value: "–" if value is None else shown_bytes(value),
         "seconds": shown_seconds,
         "value": statement_value,

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from esrt_privacy import __version__
-from esrt_privacy.errors import ReportError, shown
+from esrt_privacy import __version__, schemas
 from esrt_privacy.evaluation.profile import Figure, ProfileOptions
-from esrt_privacy.findings import write_whole
 from esrt_privacy.findings.fields import Named, Record
 
 FILE_NAME = "profile.json"
 SCHEMA_VERSION: Literal["1"] = "1"
 MAX_FILE_BYTES = 1024 * 1024  # a profile has some dozens of figures
 MOST_FIGURES = 1000
+NO_PROFILE = "{path}: no profile ({place}: {why}); give one of esrt-privacy profile"
+REFUSALS = schemas.Refusals(
+    large="{path}: too large for a profile; give one of esrt-privacy profile",
+    unread="{path}: cannot be read ({why})",
+    no_json=NO_PROFILE,
+    unfit=NO_PROFILE,
+)
 
 
 class ProfileFigure(Record):
@@ -65,21 +69,9 @@ class Profile(Record):
 
 def write_profile(record: Profile, path: Path) -> None:
     """Write a record, whole or not at all. Raises ReportError."""
-    text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=1)
-    write_whole(path, f"{text}\n".encode())
+    schemas.write_checked(record, path, None, "the profile")
 
 
 def read_profile(path: Path) -> Profile:
     """Read what `write_profile` wrote. Raises ReportError, in one line, for anything else."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ReportError(f"{path}: too large for a profile; give one of esrt-privacy profile")
-        return Profile.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ReportError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise ReportError(
-            f"{path}: no profile ({shown(place, 80)}: {shown(first['msg'])}); give one of esrt-privacy profile"
-        ) from error
+    return schemas.read_checked(path, Profile, None, REFUSALS, MAX_FILE_BYTES)

@@ -12,7 +12,6 @@ from esrt_privacy.findings.files import (
     schema_text,
     shipped_schema,
     write_run,
-    write_whole,
 )
 from esrt_privacy.findings.finding import (
     ATTACKERS,
@@ -54,5 +53,4 @@ __all__ = [
     "schema_text",
     "shipped_schema",
     "write_run",
-    "write_whole",
 ]

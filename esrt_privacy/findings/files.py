@@ -5,7 +5,6 @@ is read. A file of version 1 is held against its own schema, and read as a run o
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,7 @@ def write_run(run: Run, folder: Path) -> Path:
     cannot be written.
     """
     path = folder / FILE_NAME
-    document = run.model_dump(mode="json")
-    try:
-        text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    except ValueError as error:
-        raise ReportError(
-            f"{path} was not written: a figure is not finite; give it as None ({error})"
-        ) from error
-    _check_against_schema(document, f"{path} was not written: the run")
-    write_whole(path, text.encode())
+    schemas.write_checked(run, path, shipped_schema(), "the run")
     return path
 
 
@@ -73,7 +64,7 @@ def read_run(folder: Path) -> Run:
             f"{path} has schema version {_one_line(repr(version))}, this program reads "
             f"{' and '.join(READ_VERSIONS)}; use the version of esrt-privacy that wrote it"
         )
-    _check_against_schema(document, str(path), version)
+    _check_against_schema(document, path, version)
     try:
         # Version 2 only adds fields that may be left out.
         return Run.model_validate({**document, "schema_version": SCHEMA_VERSION})
@@ -106,30 +97,12 @@ def make_folder(out: Path) -> None:
         ) from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all; the old one stays until then. Raises ReportError."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        if partial.exists():
-            partial.unlink()
-        raise ReportError(
-            f"{path} cannot be written ({error.strerror}); give another folder or free some space"
-        ) from error
-
-
-def _check_against_schema(document: object, subject: str, version: str = SCHEMA_VERSION) -> None:
+def _check_against_schema(document: object, path: Path, version: str) -> None:
     found = schemas.misfit(document, shipped_schema(version))
     if found is not None:
         where, why = found
         raise ReportError(
-            f"{subject} does not fit the findings schema: {_one_line(where or 'the file')}: "
+            f"{path} does not fit the findings schema: {_one_line(where or 'the file')}: "
             f"{_one_line(why)}; run the audit again"
         )
 

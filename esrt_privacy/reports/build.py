@@ -9,7 +9,7 @@ from pathlib import Path
 
 from esrt_privacy.bandwidth.record import Bandwidth
 from esrt_privacy.errors import ReportError
-from esrt_privacy.findings import FILE_NAME, Run, write_whole
+from esrt_privacy.findings import FILE_NAME, Run
 from esrt_privacy.reports import wording
 from esrt_privacy.reports.answer import answer, audited_findings, subjects
 from esrt_privacy.reports.claim_rules import ClaimVerdict, Evidence, verdicts
@@ -28,6 +28,7 @@ from esrt_privacy.reports.record import (
     write_report_record,
 )
 from esrt_privacy.reports.untested import untested
+from esrt_privacy.whole_file import write_whole
 
 
 @dataclass(frozen=True)

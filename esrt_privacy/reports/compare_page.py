@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from esrt_privacy.findings import write_whole
 from esrt_privacy.reports import compare_tables, wording
 from esrt_privacy.reports.charts import Chart, Charts
 from esrt_privacy.reports.compare_record import Change, Comparison, Outcome
+from esrt_privacy.reports.figures.forest import ForestRow, interval_axes
 from esrt_privacy.reports.figures.style import (
     ATTACK,
     CONTROL,
     FLOOR,
-    GRID,
     INK,
-    LINE_HEIGHT,
     Kind,
-    few_ticks,
     inline_svg,
-    plot_axes,
     styled,
-    wrapped,
 )
 from esrt_privacy.reports.page import page_environment
+from esrt_privacy.whole_file import write_whole
 
 PAGE_NAME = "comparison.html"
 MARKDOWN_NAME = "comparison.md"
@@ -97,30 +93,12 @@ def difference_charts(changes: Sequence[Change]) -> Charts:
 def differences_svg(changes: Sequence[Change], name: str) -> str:
     """How much more B leaks, with intervals, as inline SVG: differences of one unit, the first on top."""
     said = compare_tables.labels(changes)
-    labels = [wrapped(label) for label in said]
-    heights = [1.2 + label.count("\n") for label in labels]
-    places = [sum(heights[:n]) + height / 2 for n, height in enumerate(heights)]
-    figure, axes = plot_axes(height=LINE_HEIGHT * sum(heights) + 0.55)
-    axes.axvline(0.0, color=INK, linewidth=1)
-    for place, change in zip(places, changes, strict=True):
-        kind, leakage = KINDS.get(change.outcome, FLOOR), change.leakage
-        ends = [leakage.low, leakage.high]
-        axes.plot(ends, [place, place], color=kind.colour, linewidth=2, solid_capstyle="butt")
-        axes.plot(
-            [leakage.value],
-            [place],
-            marker=kind.marker,
-            markersize=6,
-            color=kind.colour,
-            markerfacecolor=kind.colour if kind.filled else "white",
-            markeredgewidth=1.5,
-        )
-    axes.set_yticks(places, labels)
-    axes.set_ylim(sum(heights) + 0.2, -0.2)
-    axes.grid(axis="x", color=GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.margins(x=0.06)
-    few_ticks(axes)
+    rows = [
+        ForestRow(label, change.leakage, KINDS.get(change.outcome, FLOOR))
+        for label, change in zip(said, changes, strict=True)
+    ]
+    figure, axes = interval_axes(rows)
+    axes.axvline(0.0, color=INK, linewidth=1, zorder=1.9)  # behind the intervals
     axes.set_xlabel("B leaks more →", loc="right")
     told = "; ".join(
         f"{label}: {compare_tables.more_leakage(change)}, {change.outcome}"

@@ -3,21 +3,26 @@
 The runs are A and B. Every difference is B against A in the direction of leakage: positive where B gives away more.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from esrt_privacy import schemas
-from esrt_privacy.errors import ReportError, shown
-from esrt_privacy.findings import Attacker, Direction, Interval, Verdict, write_whole
+from esrt_privacy.findings import Attacker, Direction, Interval, Verdict
 from esrt_privacy.findings.fields import Count, Named, Record
 
 FILE_NAME = "comparison.json"
 SCHEMA_VERSION: Literal["1"] = "1"
 SCHEMA_FILE = "comparison-1.json"
 MAX_FILE_BYTES = 256 * 2**20
+NO_COMPARISON = "{path} is no comparison: {place}: {why}; compare the runs again"
+REFUSALS = schemas.Refusals(
+    large="{path} is larger than any comparison and was not read",
+    unread="{path} cannot be read ({why})",
+    no_json=NO_COMPARISON,
+    unfit=NO_COMPARISON,
+)
 
 Outcome = Literal["worse", "better", "no clear change", "same answers", "not compared"]
 Probability = Annotated[float | None, Field(ge=0, le=1)]
@@ -111,30 +116,13 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     Raises ReportError where it does not fit or cannot be written.
     """
     path = folder / FILE_NAME
-    document = comparison.model_dump(mode="json")
-    found = schemas.misfit(document, shipped_schema())
-    if found is not None:
-        where = found[0] or "the comparison"
-        raise ReportError(f"{path} was not written: {where} does not fit the published schema")
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    write_whole(path, text.encode("utf-8", "backslashreplace"))
+    schemas.write_checked(comparison, path, shipped_schema(), "the comparison")
     return path
 
 
 def read_comparison(path: Path) -> Comparison:
     """Read what `write_comparison` wrote. Raises ReportError, one line, when it cannot."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ReportError(f"{path} is larger than any comparison and was not read")
-        return Comparison.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise ReportError(f"{path} cannot be read ({error.strerror})") from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ReportError(
-            f"{path} is no comparison: {shown(where, 80)}: {shown(first['msg'])}; compare the runs again"
-        ) from error
+    return schemas.read_checked(path, Comparison, shipped_schema(), REFUSALS, MAX_FILE_BYTES)
 
 
 def schema_text() -> str:

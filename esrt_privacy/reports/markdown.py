@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from esrt_privacy.findings import Run, write_whole
+from esrt_privacy.findings import Run
 from esrt_privacy.reports import wording
 from esrt_privacy.reports.markdown_text import table, text
 from esrt_privacy.reports.record import Report
+from esrt_privacy.whole_file import write_whole
 
 FILE_NAME = "report.md"
 MOST_CLAIMS = 60  # rows; a claim has one for each system that was run

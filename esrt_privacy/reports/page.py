@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esrt_privacy.bandwidth.record import Bandwidth
-from esrt_privacy.findings import Finding, Run, write_whole
+from esrt_privacy.findings import Finding, Run
 from esrt_privacy.reports import charts, wording
 from esrt_privacy.reports.answer import Subject, subjects
 from esrt_privacy.reports.claim_rules import ClaimVerdict, Evidence
 from esrt_privacy.reports.figures.leakage import CONTROL_TAP, tap_place
 from esrt_privacy.reports.media import Shown, show_examples
+from esrt_privacy.reports.page_templates import template_environment
 from esrt_privacy.reports.record import Report
+from esrt_privacy.whole_file import write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -135,18 +137,9 @@ def _view(report: Report, run: Run, bandwidth: Bandwidth | None, printed: bool) 
 
 
 def page_environment() -> "Environment":
-    """The room's templates, in which all text is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("esrt_privacy.reports", "templates"),
-        autoescape=True,  # a corpus can be hostile: ids, names and transcripts are only text
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The templates of this room, with the filters of its pages."""
+    environment = template_environment()
     environment.filters |= {
-        "plain": wording.plain,
         "language_tag": wording.language_tag,
         "sentence": lambda text: text[:1].upper() + text[1:],
     }

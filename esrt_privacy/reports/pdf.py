@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from esrt_privacy.errors import ReportError
-from esrt_privacy.findings import write_whole
+from esrt_privacy.whole_file import write_whole
 
 FILE_NAME = "report.pdf"
 

@@ -6,15 +6,13 @@ The figures themselves stay in `findings.json`, to which it refers by id and che
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, Field
 
 from esrt_privacy import schemas
-from esrt_privacy.errors import ReportError, shown
-from esrt_privacy.findings import AuditedCorpus, Verdict, write_whole
+from esrt_privacy.findings import AuditedCorpus, Verdict
 from esrt_privacy.findings.fields import Count, Measured, Named, Record, Slug
 from esrt_privacy.reports.claim_rules import ClaimVerdict
 from esrt_privacy.reports.untested import Untested
@@ -106,15 +104,7 @@ def write_report_record(record: Report, folder: Path) -> Path:
     Raises ReportError where it does not fit or cannot be written.
     """
     path = folder / FILE_NAME
-    document = record.model_dump(mode="json")
-    found = schemas.misfit(document, shipped_schema())
-    if found is not None:
-        where, why = found
-        raise ReportError(
-            f"{path} was not written: {where or 'the report'} does not fit the published schema ({shown(why, 120)})"
-        )
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    write_whole(path, text.encode())
+    schemas.write_checked(record, path, shipped_schema(), "the report")
     return path
 
 
@@ -124,8 +114,8 @@ def read_report_record(path: Path) -> Report:
     Raises ReportError, in one line, for anything that does not fit the published schema.
     """
     path = path / FILE_NAME if path.is_dir() else path
-    what = "a report; give one of esrt-privacy report build"
-    return schemas.read_checked(path, Report, shipped_schema(), what)
+    refusals = schemas.Refusals.of("a report; give one of esrt-privacy report build")
+    return schemas.read_checked(path, Report, shipped_schema(), refusals)
 
 
 def schema_text() -> str:

@@ -5,16 +5,14 @@ A number that could not be computed is null, never NaN and never left out.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from esrt_privacy import schemas
-from esrt_privacy.errors import ReportError
-from esrt_privacy.findings import Interval, write_whole
-from esrt_privacy.findings.fields import Count, Measured, Named
+from esrt_privacy.findings import Interval
+from esrt_privacy.findings.fields import Count, Measured, Named, Record
 
 FILE_NAME = "validity.json"
 SCHEMA_VERSION: Literal["1"] = "1"
@@ -24,11 +22,7 @@ SCHEMA_FILE = "validity-1.json"
 Standing = Literal["holds", "unclear", "fails"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FalseAlarms(_Record):
+class FalseAlarms(Record):
     """How often one figure said `leaks` where there was nothing to find."""
 
     source: Literal["simulated", "reruns"]
@@ -44,7 +38,7 @@ class FalseAlarms(_Record):
     standing: Standing
 
 
-class Coverage(_Record):
+class Coverage(Record):
     """How often the intervals of one cell contained the truth."""
 
     figure: Named
@@ -64,7 +58,7 @@ class Coverage(_Record):
     standing: Standing
 
 
-class Detection(_Record):
+class Detection(Record):
     """How often a planted leak of one strength was found."""
 
     label: Named
@@ -84,7 +78,7 @@ class Detection(_Record):
     )
 
 
-class Smallest(_Record):
+class Smallest(Record):
     """The weakest planted leak that was found in at least 95% of reruns, as was every stronger one."""
 
     label: Named
@@ -92,7 +86,7 @@ class Smallest(_Record):
     bits: Measured
 
 
-class BudgetCurve(_Record):
+class BudgetCurve(Record):
     """One attack's error by the amount of training, at one tap."""
 
     system: str
@@ -105,7 +99,7 @@ class BudgetCurve(_Record):
     still_falling: bool = Field(description="More training would find more: a bound, not the value")
 
 
-class Cost(_Record):
+class Cost(Record):
     """What a part took."""
 
     part: Named
@@ -113,7 +107,7 @@ class Cost(_Record):
     cpu_seconds: float
 
 
-class Validity(_Record):
+class Validity(Record):
     """A whole run."""
 
     schema_version: Literal["1"] = SCHEMA_VERSION
@@ -147,20 +141,14 @@ def write_record(record: Validity, folder: Path) -> Path:
     Raises ReportError where it does not fit or cannot be written.
     """
     path = folder / FILE_NAME
-    document = record.model_dump(mode="json")
-    found = schemas.misfit(document, shipped_schema())
-    if found is not None:
-        where = found[0] or "the run"
-        raise ReportError(f"{path} was not written: {where} does not fit the published schema")
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-    write_whole(path, text.encode())
+    schemas.write_checked(record, path, shipped_schema(), "the run")
     return path
 
 
 def read_record(path: Path) -> Validity:
     """Read what `write_record` wrote. Raises ReportError, in one line, for anything else."""
-    what = "a record of validity; give one of esrt-privacy validate"
-    return schemas.read_checked(path, Validity, shipped_schema(), what)
+    refusals = schemas.Refusals.of("a record of validity; give one of esrt-privacy validate")
+    return schemas.read_checked(path, Validity, shipped_schema(), refusals)
 
 
 def schema_text() -> str:

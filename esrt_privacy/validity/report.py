@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from esrt_privacy.findings import write_whole
-from esrt_privacy.reports import wording as plain_words
+from esrt_privacy.reports.page_templates import template_environment
 from esrt_privacy.validity import figures
 from esrt_privacy.validity.probes import PROBES
 from esrt_privacy.validity.record import BudgetCurve, Validity
 from esrt_privacy.validity.shuffling import HOW
 from esrt_privacy.validity.wording import answers, percent
+from esrt_privacy.whole_file import write_whole
 
 PAGE_NAME = "validity.html"
 
@@ -25,22 +25,8 @@ def write_page(record: Validity, folder: Path) -> Path:
 
 def render_page(record: Validity) -> str:
     """The page's HTML: no scripts, no requests, all inside."""
-    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=ChoiceLoader(
-            [
-                PackageLoader("esrt_privacy.validity", "templates"),
-                PackageLoader("esrt_privacy.reports", "templates"),  # the style sheet
-            ]
-        ),
-        autoescape=True,  # a corpus can be hostile: names are only text
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment("validity")
     environment.filters |= {
-        "plain": plain_words.plain,
         "percent": percent,
         "number": lambda value, digits=3: "–" if value is None else f"{value:.{digits}g}",
         "cell": figures.cell_label,

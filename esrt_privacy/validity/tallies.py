@@ -153,14 +153,18 @@ def budget_curves(points: Sequence[BudgetPoint]) -> list[BudgetCurve]:
                 amount_unit=amount_unit,
                 amounts=amounts,
                 values=values,
-                still_falling=held[-1].bound or still_falling(amounts, values),
+                still_falling=held[-1].bound or last_quarter_falls(amounts, values),
             )
         )
     return curves
 
 
-def still_falling(amounts: Sequence[float], values: Sequence[float | None]) -> bool:
-    """Whether the last quarter of the training took more than FALLING off the least error before it."""
+def last_quarter_falls(amounts: Sequence[float], values: Sequence[float | None]) -> bool:
+    """Whether the last quarter of one curve's training took more than FALLING off the least error before it.
+
+    A run has one error an amount, so its noise cannot be judged. An attack, which has curves of several folds and
+    seeds, judges by theirs, and what it found is the point's `bound`.
+    """
     known = [(a, v) for a, v in zip(amounts, values, strict=True) if v is not None]
     if len(known) < 2:
         return False

@@ -16,7 +16,6 @@ import numpy as np
 
 from esrt_privacy.audit.parts import Target
 from esrt_privacy.errors import AttackError, ReportError, shown
-from esrt_privacy.findings import write_whole
 from esrt_privacy.measures.coverage import Population, cells
 from esrt_privacy.progress import Reporter
 from esrt_privacy.validity.held import Held
@@ -24,6 +23,7 @@ from esrt_privacy.validity.power import planted_bits, planted_leak
 from esrt_privacy.validity.probes import PROBES, read
 from esrt_privacy.validity.shuffling import shuffled
 from esrt_privacy.validity.simulated import judged_null
+from esrt_privacy.whole_file import write_whole
 
 Kind = Literal["simulated", "reruns", "coverage", "power"]
 VERSION = 2  # raised when what a unit measures changes

@@ -101,7 +101,7 @@ def test_reruns_count_leaks_and_what_beat_chance_alone() -> None:
 def test_a_curve_still_falls_where_its_last_quarter_takes_off_three_in_a_hundred(
     values: tuple[float, ...], falling: bool
 ) -> None:
-    assert tallies.still_falling((100, 200, 300, 400), values) is falling
+    assert tallies.last_quarter_falls((100, 200, 300, 400), values) is falling
     points = [
         BudgetPoint(tap="qformer", amount=a, amount_unit="steps", metric="EER", value=v)
         for a, v in zip(

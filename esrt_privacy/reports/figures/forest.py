@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from esrt_privacy.findings import Finding, Interval
 from esrt_privacy.reports.figures.style import (
@@ -19,6 +20,9 @@ from esrt_privacy.reports.figures.style import (
     wrapped,
 )
 from esrt_privacy.reports.wording import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,22 @@ def forest_svg(findings: Sequence[Finding], name: str, alt: str) -> str:
     unique; `alt` is what a reader who cannot see it is told.
     """
     rows = [row for row in forest_rows(findings) if row.interval.value is not None]
+    figure, axes = interval_axes(rows)
+    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+        if row.kind is ATTACK:
+            label.set_fontweight("bold")
+    if findings[0].leaks_when == "lower":
+        axes.set_xlabel("← more leakage", loc="left")
+    else:
+        axes.set_xlabel("more leakage →", loc="right")
+    return inline_svg(figure, name, alt)
+
+
+def interval_axes(rows: Sequence[ForestRow]) -> "tuple[Figure, Any]":
+    """Rows one below another, the first on top, each a point on its interval where it has one.
+
+    For functions that are `styled`.
+    """
     labels = [wrapped(row.label) for row in rows]
     heights = [1.2 + label.count("\n") for label in labels]
     places = [sum(heights[:number]) + height / 2 for number, height in enumerate(heights)]
@@ -97,16 +117,9 @@ def forest_svg(findings: Sequence[Finding], name: str, alt: str) -> str:
             markeredgewidth=1.5,
         )
     axes.set_yticks(places, labels)
-    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
-        if row.kind is ATTACK:
-            label.set_fontweight("bold")
     axes.set_ylim(sum(heights) + 0.2, -0.2)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.margins(x=0.06)
     few_ticks(axes)
-    if findings[0].leaks_when == "lower":
-        axes.set_xlabel("← more leakage", loc="left")
-    else:
-        axes.set_xlabel("more leakage →", loc="right")
-    return inline_svg(figure, name, alt)
+    return figure, axes
