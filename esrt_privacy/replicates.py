@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,10 +101,10 @@ def read_replicates(folder: Path) -> dict[str, FigureReplicates]:
         ) from error
 
 
-def _values(file: object, name: str) -> Singles:
-    part = file.get_slice(name)  # type: ignore[attr-defined]
+def _values(file: Any, name: str) -> Singles:
+    part = file.get_slice(name)
     shape = part.get_shape()
     if len(shape) != 1 or shape[0] > MOST_VALUES or part.get_dtype() != "F32":
         raise ValueError(f"{shown(name, 80)} has the form {part.get_dtype()} {shape}")
-    values: Singles = file.get_tensor(name)  # type: ignore[attr-defined]
+    values: Singles = file.get_tensor(name)
     return values

@@ -11,7 +11,7 @@ import numpy as np
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.comparisons import DRAWS, RatioComparison
 from esrt_privacy.attacks.drafts import Draft, finding_id, undecided
-from esrt_privacy.attacks.duration_reader import coarser, seconds_of, train_length_reader
+from esrt_privacy.attacks.duration_reader import infer_lengths, seconds_of
 from esrt_privacy.attacks.families import Family
 from esrt_privacy.attacks.folds import make_folds
 from esrt_privacy.attacks.inputs import Inputs
@@ -23,9 +23,8 @@ from esrt_privacy.attacks.positive_control import (
     control_tap,
     judge_control,
 )
-from esrt_privacy.attacks.sequences import readable, remembered
+from esrt_privacy.attacks.sequences import readable
 from esrt_privacy.corpora import Corpus
-from esrt_privacy.corpora.audio import WINDOW_SECONDS
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import AttackError
 from esrt_privacy.findings import Direction, Finding, Interval, Lengths
@@ -54,31 +53,21 @@ def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> A
     test, training, notes = _timed(inputs, tap)
     folds = make_folds(test, training, inputs.folds, seed)
     capture = inputs.captures[tap]
-    coarse = remembered(coarser(capture), trim=False)
-    place = {u.id: i for i, u in enumerate(test)}
-    predicted, median = np.full(len(test), np.nan), np.full(len(test), np.nan)
-    heads = []
-    for number, fold in enumerate(folds):
-        report(f"duration at {tap}", number, len(folds))
-        rows = [place[u.id] for u in fold.test]
-        reader = train_length_reader(capture, coarse, fold, seed, inputs.budget, report)
-        predicted[rows] = np.clip(reader.seconds(fold.test), 0.0, WINDOW_SECONDS)
-        median[rows] = np.median(seconds_of((*fold.training, *fold.development)))
-        heads.append(reader.name)
+    lengths = infer_lengths(capture, test, folds, seed, inputs.budget, report)
+    for fold in folds:
         notes += [note for note in fold.notes if note not in notes]
-    report(f"duration at {tap}", len(folds), len(folds))
     paused = measure_pauses(inputs, tap, seed, report)
     return Answers(
         {
             "duration.truth": seconds_of(test),
-            "duration.predicted": predicted,
-            "duration.median": median,
+            "duration.predicted": lengths.predicted,
+            "duration.median": lengths.median,
             **paused.arrays,
         },
         {
             "duration.ids": tuple(u.id for u in test),
             "duration.speakers": tuple(speakers_of(test)),
-            "duration.heads": tuple(heads),
+            "duration.heads": lengths.heads,
             **paused.rows,
         },
         (*notes, *(note for note in paused.notes if note not in notes)),

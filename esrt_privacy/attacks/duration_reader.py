@@ -11,11 +11,12 @@ from torch import Tensor
 from esrt_privacy.attacks.folds import Fold
 from esrt_privacy.attacks.heads import train_head
 from esrt_privacy.attacks.heads_linear import ridge
-from esrt_privacy.attacks.sequences import pooled, sequences
+from esrt_privacy.attacks.sequences import pooled, remembered, sequences
 from esrt_privacy.captures import Capture
 from esrt_privacy.captures.capture import StoreView
 from esrt_privacy.captures.store import About
 from esrt_privacy.corpora import Corpus, Utterance
+from esrt_privacy.corpora.audio import WINDOW_SECONDS
 from esrt_privacy.progress import Reporter, silent
 
 COARSE_STEPS = 100  # frames finer than 0.3 s are averaged: a sum over them tells the length as well
@@ -148,3 +149,37 @@ def coarser(capture: Capture) -> Capture:
     """The same capture with at most 2 · COARSE_STEPS vectors, neighbours averaged."""
     group = capture.shape[0] // COARSE_STEPS
     return capture if group < 2 else Capture(capture.corpus, _CoarseStore(capture.store, group))
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """Seconds of each test utterance, (utterances,): as its tensor tells them, and the median of those learnt from."""
+
+    predicted: np.ndarray
+    median: np.ndarray
+    heads: tuple[str, ...]  # chosen, one a fold
+
+
+def infer_lengths(
+    capture: Capture,
+    test: Corpus,
+    folds: Sequence[Fold],
+    seed: int,
+    budget: float,
+    report: Reporter = silent,
+) -> Inferred:
+    """Read the length of every test utterance by what was learnt in its fold."""
+    label = f"duration at {capture.tap}"
+    coarse = remembered(coarser(capture), trim=False)
+    place = {u.id: i for i, u in enumerate(test)}
+    predicted, median = np.full(len(test), np.nan), np.full(len(test), np.nan)
+    heads = []
+    for number, fold in enumerate(folds):
+        report(label, number, len(folds))
+        rows = [place[u.id] for u in fold.test]
+        reader = train_length_reader(capture, coarse, fold, seed, budget, report)
+        predicted[rows] = np.clip(reader.seconds(fold.test), 0.0, WINDOW_SECONDS)
+        median[rows] = np.median(seconds_of((*fold.training, *fold.development)))
+        heads.append(reader.name)
+    report(label, len(folds), len(folds))
+    return Inferred(predicted, median, tuple(heads))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +19,6 @@ STEPS = 750  # most steps of 30 s: finer frames are averaged, 40 ms a step
 PADDING_TOLERANCE = 1e-3  # of the tensor's deviation: vectors that differ by less are one padding
 LEAST_STEPS = 4
 TIME_TAPS = ("waveform", "mel", "transparent", "encoder")  # also encoder.k
-
-Reduction = Callable[[Tensor, Utterance], Tensor]
 
 
 def sequences(capture: Capture, utterances: Sequence[Utterance], trim: bool = True) -> list[Tensor]:

@@ -91,7 +91,7 @@ def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> A
         for name, control in CONTROLS.items():
             sheet.put(name, part, control(part))
         sheet.put("lazy-informed", part, _lazy(capture, part))
-        trained = _semi_informed(capture, part, seed, inputs.budget, report)
+        trained = semi_informed(capture, part, seed, inputs.budget, report)
         chosen.append(trained.chosen)
         for name, scores in trained.scores.items():
             sheet.put(f"head.{name}", part, scores)
@@ -145,23 +145,30 @@ def _lazy(capture: Capture, part: FoldTrials) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class _Trained:
+class Trained:
+    """What the heads of one fold make of its trials."""
+
     chosen: str
     scores: Mapping[str, np.ndarray]
     curve: tuple[tuple[float, ...], ...]  # head, steps, development EER
 
 
-def _semi_informed(
-    capture: Capture, part: FoldTrials, seed: int, amount: float, report: Reporter
-) -> _Trained:
-    """All heads and their sum; the one with the least development EER is chosen, the sum where there is none."""
+def semi_informed(
+    capture: Capture,
+    part: FoldTrials,
+    seed: int,
+    amount: float,
+    report: Reporter = silent,
+    heads: Sequence[str] = tuple(HEADS),
+) -> Trained:
+    """The heads and their sum; the one with the least development EER is chosen, the sum where there is none."""
     fold = part.fold
     learnt = (*fold.training, *fold.development)
     own, watched = _names(fold.training), _names(fold.development)
     groups = _groups(learnt)
     test, cohort, seen = {}, {}, {}
     curve: list[tuple[float, ...]] = []
-    for place, name in enumerate(HEADS):
+    for place, name in enumerate(heads):
         head = train_head(
             name,
             capture,
@@ -179,10 +186,10 @@ def _semi_informed(
         everyone = head.embed(capture, learnt)
         cohort[name] = models(everyone, groups)
         seen[name] = everyone[len(fold.training) :]
-    joined = " + ".join(HEADS)
+    joined = " + ".join(heads)
     # The cosine of joined embeddings of unit length is the mean of their cosines.
     for side in (test, cohort, seen):
-        side[joined] = np.hstack([side[name] for name in HEADS]) / np.sqrt(len(HEADS))
+        side[joined] = np.hstack([side[name] for name in heads]) / np.sqrt(len(heads))
     errors = {name: pairs_eer(rows, np.array(watched)) for name, rows in seen.items()}
     finite = {name: error for name, error in errors.items() if np.isfinite(error)}
     chosen = min(finite, key=lambda name: finite[name]) if finite else joined
@@ -190,7 +197,7 @@ def _semi_informed(
         name: part.take(adaptive_s_norm(part.models(rows), rows, cohort[name]))
         for name, rows in test.items()
     }
-    return _Trained(chosen, scores, tuple(curve))
+    return Trained(chosen, scores, tuple(curve))
 
 
 @dataclass(frozen=True)

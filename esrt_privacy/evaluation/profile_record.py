@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, Self
 
@@ -53,17 +54,7 @@ class Profile(Record):
             model=options.model,
             random=options.random,
             dtype=options.dtype,
-            figures=tuple(
-                ProfileFigure(
-                    part=f.part,
-                    what=f.what,
-                    batch=f.batch,
-                    positions=f.positions,
-                    value=f.value,
-                    unit=f.unit,
-                )
-                for f in figures
-            ),
+            figures=tuple(ProfileFigure(**asdict(figure)) for figure in figures),
         )
 
 

@@ -63,8 +63,9 @@ def eer_speaker_bootstrap(
     doi:10.1214/07-AOAS122.
     """
     trials = _counted(scores, is_target, enrol_speaker, test_speaker, bins)
-    replicates = _replicates([trials], hull_eer, rng, draws, clip=(0.0, 0.5), share=(0.0, 1.0))
-    found = replicates.interval(level, lambda r, at: _eer_ends(r, at, trials.bound))
+    found = _of_eer(trials, rng, draws).interval(
+        level, lambda r, at: _eer_ends(r, at, trials.bound)
+    )
     if not trials.bound:
         return found
     labels = np.asarray(is_target, dtype=bool)
@@ -87,8 +88,7 @@ def eer_replicates(
     the list is long. They are not corrected for the bias of the hull's EER: in a difference most of
     it cancels (the interval covered the truth in 95 to 97% of 220 simulated pairs, 16 speakers).
     """
-    trials = _counted(scores, is_target, enrol_speaker, test_speaker, bins)
-    return _replicates([trials], hull_eer, rng, draws, clip=(0.0, 0.5), share=(0.0, 1.0))
+    return _of_eer(_counted(scores, is_target, enrol_speaker, test_speaker, bins), rng, draws)
 
 
 def eer_difference_replicates(
@@ -171,6 +171,10 @@ def _counted(
 ) -> TrialTally:
     long = bins is None and np.size(scores) > EXACT_UP_TO
     return tally(scores, is_target, enrol_speaker, test_speaker, BINS if long else bins)
+
+
+def _of_eer(trials: TrialTally, rng: np.random.Generator, draws: int) -> Replicates:
+    return _replicates([trials], hull_eer, rng, draws, clip=(0.0, 0.5), share=(0.0, 1.0))
 
 
 def _replicates(

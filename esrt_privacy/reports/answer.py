@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from esrt_privacy.findings import Finding, Run, Verdict
-from esrt_privacy.reports.wording import HEADLINE_ORDER, plain
+from esrt_privacy.reports.wording import HEADLINE_ORDER, audited_findings, plain
 
 if TYPE_CHECKING:
     from esrt_privacy.reports.claim_rules import ClaimVerdict
@@ -55,14 +55,6 @@ def subject_of(finding: Finding) -> str:
     if metric.endswith("length error"):
         return LENGTH
     return VOICE if "speaker" in metric else SOUND
-
-
-def audited_findings(run: Run) -> tuple[Finding, ...]:
-    """The findings at the tap under audit, which is the first one's."""
-    if not run.findings:
-        return ()
-    first = run.findings[0]
-    return tuple(f for f in run.findings if (f.system, f.tap) == (first.system, first.tap))
 
 
 def subjects(findings: Iterable[Finding]) -> tuple[Subject, ...]:

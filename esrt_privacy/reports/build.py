@@ -11,7 +11,7 @@ from esrt_privacy.bandwidth.record import Bandwidth
 from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import FILE_NAME, Run
 from esrt_privacy.reports import wording
-from esrt_privacy.reports.answer import answer, audited_findings, subjects
+from esrt_privacy.reports.answer import answer, subjects
 from esrt_privacy.reports.claim_rules import ClaimVerdict, Evidence, verdicts
 from esrt_privacy.reports.claims import load
 from esrt_privacy.reports.evidence import gather
@@ -77,7 +77,7 @@ def report_record(
     run: Run, claims: Sequence[ClaimVerdict], evidence: Evidence, findings_sha256: str
 ) -> Report:
     """What the report says, for a machine and for the writers of the other forms."""
-    audited = audited_findings(run)
+    audited = wording.audited_findings(run)
     return Report(
         tool_version=run.tool_version,
         created=run.created,

@@ -116,17 +116,18 @@ def with_bounds(interval: Interval, unit: str = "") -> str:
     return f"{figure(interval.value, unit)} ({ends})" if ends else figure(interval.value, unit)
 
 
+def audited_findings(run: Run) -> tuple[Finding, ...]:
+    """The findings at the tap under audit, which is the first one's."""
+    if not run.findings:
+        return ()
+    first = run.findings[0]
+    return tuple(f for f in run.findings if (f.system, f.tap) == (first.system, first.tap))
+
+
 def leading_finding(run: Run) -> Finding | None:
     """The finding that the headline speaks of: the gravest one at the tap under audit."""
-    if not run.findings:
-        return None
-    first = run.findings[0]
-    candidates = [
-        finding
-        for finding in run.findings
-        if (finding.system, finding.tap) == (first.system, first.tap)
-    ]
-    return min(candidates, key=lambda finding: HEADLINE_ORDER.index(finding.verdict))
+    audited = audited_findings(run)
+    return min(audited, key=lambda f: HEADLINE_ORDER.index(f.verdict), default=None)
 
 
 def headline(run: Run) -> str:

@@ -13,19 +13,16 @@ import numpy as np
 from esrt_privacy.attacks import attributes, duration, language, speaker_findings
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.drafts import LEVEL, Draft
-from esrt_privacy.attacks.duration_reader import coarser, seconds_of, train_length_reader
-from esrt_privacy.attacks.fold_trials import FoldTrials, trial_table
+from esrt_privacy.attacks.duration_reader import infer_lengths, seconds_of
+from esrt_privacy.attacks.fold_trials import trial_table
 from esrt_privacy.attacks.folds import make_folds
-from esrt_privacy.attacks.heads import train_head
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.label_answers import Question, measure_label
-from esrt_privacy.attacks.scoring import adaptive_s_norm, models
 from esrt_privacy.attacks.sequences import remembered
+from esrt_privacy.attacks.speaker import semi_informed
 from esrt_privacy.attacks.speaker_controls import CONTROLS
 from esrt_privacy.captures import Capture
-from esrt_privacy.corpora.audio import WINDOW_SECONDS
 from esrt_privacy.corpora.corpus import speakers_of
-from esrt_privacy.corpora.split import speaker_key
 from esrt_privacy.validity.held import Held
 from esrt_privacy.validity.simulated import believed, judged_drafts, statistic_name
 
@@ -89,7 +86,8 @@ def _speaker(inputs: Inputs, capture: Capture, seed: int) -> Answers:
     kept = remembered(capture)
     columns = {name: np.full(len(table.trials), np.nan) for name in ("semi-informed", *CONTROLS)}
     for part in table.parts:
-        columns["semi-informed"][part.places] = _scores(kept, part, seed)
+        trained = semi_informed(kept, part, seed, inputs.budget, heads=(HEAD,))
+        columns["semi-informed"][part.places] = trained.scores[HEAD]
         for name, control in CONTROLS.items():
             guesses = control(part)
             if guesses is not None:
@@ -106,22 +104,6 @@ def _speaker(inputs: Inputs, capture: Capture, seed: int) -> Answers:
     )
 
 
-def _scores(capture: Capture, part: FoldTrials, seed: int) -> np.ndarray:
-    fold = part.fold
-    learnt = (*fold.training, *fold.development)
-    own = [speaker_key(u) for u in fold.training]
-    watched = [speaker_key(u) for u in fold.development]
-    head = train_head(
-        HEAD, capture, fold.training, own, fold.development, watched, "embedding", seed
-    )
-    places: dict[str, list[int]] = {}
-    for i, name in enumerate((*own, *watched)):
-        places.setdefault(name, []).append(i)
-    cohort = models(head.embed(capture, learnt), [places[name] for name in sorted(places)])
-    rows = head.embed(capture, fold.test)
-    return part.take(adaptive_s_norm(part.models(rows), rows, cohort))
-
-
 def _label(question: Question) -> Callable[[Inputs, Capture, int], Answers]:
     def answer(inputs: Inputs, capture: Capture, seed: int) -> Answers:
         return measure_label(inputs, remembered(capture), seed, question, tried=(HEAD,))
@@ -131,20 +113,14 @@ def _label(question: Question) -> Callable[[Inputs, Capture, int], Answers]:
 
 def _seconds(inputs: Inputs, capture: Capture, seed: int) -> Answers:
     """As `duration.measure`, without the mask of speech and pauses."""
-    coarse = remembered(coarser(capture), trim=False)
     test = inputs.test
-    place = {u.id: i for i, u in enumerate(test)}
-    predicted, median = np.full(len(test), np.nan), np.full(len(test), np.nan)
-    for fold in make_folds(test, None, inputs.folds, seed):
-        rows = [place[u.id] for u in fold.test]
-        reader = train_length_reader(capture, coarse, fold, seed, inputs.budget)
-        predicted[rows] = np.clip(reader.seconds(fold.test), 0.0, WINDOW_SECONDS)
-        median[rows] = np.median(seconds_of((*fold.training, *fold.development)))
+    folds = make_folds(test, None, inputs.folds, seed)
+    lengths = infer_lengths(capture, test, folds, seed, inputs.budget)
     return Answers(
         {
             "duration.truth": seconds_of(test),
-            "duration.predicted": predicted,
-            "duration.median": median,
+            "duration.predicted": lengths.predicted,
+            "duration.median": lengths.median,
         },
         {
             "duration.ids": tuple(u.id for u in test),
