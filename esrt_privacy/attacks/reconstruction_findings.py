@@ -14,6 +14,7 @@ from esrt_privacy.attacks.hearing import Judgement
 from esrt_privacy.attacks.inverter_training import frames_of
 from esrt_privacy.attacks.reconstruction import CONTROL_TAP, Outcome, Reconstruction
 from esrt_privacy.attacks.reconstruction_speakers import ControlState, SpeakerTrials, speaker_drafts
+from esrt_privacy.attacks.training_curves import last_quarter_falls
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.findings import BudgetPoint, Direction, Finding, Interval
@@ -141,6 +142,7 @@ class Findings:
                 metric="log-mel error on unseen utterances",
                 unit="",
                 value=point.loss,
+                bound=point is result.attacker.curve[-1] and _still_falls(result),
             )
             for tap, result in self._outcome.taps.items()
             for point in result.attacker.curve
@@ -245,6 +247,7 @@ class Findings:
             passed,
             self.control_words,
             passes_itself=self._passes(result),
+            still_falling=_still_falls(result),
         )
 
     def _floors(
@@ -295,6 +298,11 @@ class Findings:
             why = "not English with a text, or AN4" if metric.slug == "wer" else "not defined there"
             notes.append(f"{missing} utterances without this measure ({why})")
         return tuple(notes)
+
+
+def _still_falls(result: Reconstruction) -> bool:
+    curve = result.attacker.curve
+    return last_quarter_falls([p.steps for p in curve], [p.loss for p in curve])
 
 
 def _slug(tap: str) -> str:

@@ -11,6 +11,7 @@ STILL_FALLING = "the development error still fell when the training ended: a bou
 LEAST_SHARE = 0.02  # of the error that must have gone for a fall to matter
 ONE_SIDED = 0.95
 LEAST_LOOKS = 4
+FALLING = 0.03  # of the least error before the last quarter of one training
 
 
 def still_falling(curves: Iterable[Sequence[float]]) -> bool:
@@ -35,3 +36,15 @@ def still_falling(curves: Iterable[Sequence[float]]) -> bool:
     noise = float(np.std(falls, ddof=1)) / np.sqrt(len(falls))
     needed = float(stats.t.ppf(ONE_SIDED, len(falls) - 1)) * noise
     return float(np.mean(falls)) > max(needed, LEAST_SHARE * float(np.mean(errors)))
+
+
+def last_quarter_falls(amounts: Sequence[float], values: Sequence[float | None]) -> bool:
+    """Whether the last quarter of one curve's training took more than FALLING off the least error before it.
+
+    For one training alone, whose noise cannot be judged; several folds or seeds are for `still_falling`.
+    """
+    known = [(a, v) for a, v in zip(amounts, values, strict=True) if v is not None]
+    if len(known) < 2:
+        return False
+    before = [v for a, v in known if a <= 0.75 * known[-1][0]]
+    return bool(before) and known[-1][1] < (1 - FALLING) * min(before)

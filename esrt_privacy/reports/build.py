@@ -49,12 +49,14 @@ def build_report(
     profile: Path | None = None,
     pdf: bool = False,
     out: Path | None = None,
+    most_bytes: int | None = None,
 ) -> Built:
     """Write report.html, report.json and report.md, with `pdf` report.pdf too, to `out`, by default `folder`.
 
     `folder` is the run's own: there lie findings.json and the sounds, and its bandwidth.json and profile.json are
-    used where no other is given. `claims` are files of claims beside the paper's. Raises ReportError, in one line, for
-    what cannot be read or written, and before any work where a PDF is asked for that cannot be made.
+    used where no other is given. `claims` are files of claims beside the paper's. `most_bytes` limits the page, which
+    then holds fewer examples. Raises ReportError, in one line, for what cannot be read or written, for a page that is
+    larger without examples, and before any work where a PDF is asked for that cannot be made.
     """
     if pdf:
         require_weasyprint()
@@ -69,7 +71,7 @@ def build_report(
     files = [write_report_record(report, out), write_markdown(report, run, out)]
     if pdf:
         files.append(write_pdf(render_page(report, run, folder, evidence, printed=True), out))
-    page = write_page(report, run, folder, evidence, out)
+    page = write_page(report, run, folder, evidence, out, most_bytes)
     return Built(page, (*files, page), report)
 
 

@@ -40,6 +40,13 @@ def build(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Folder for the report; by default the run's own."),
     ] = None,
+    most_mb: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            min=0.1,
+            help="Most megabytes (of 1,000,000 bytes) that report.html may take: fewer examples are in it.",
+        ),
+    ] = None,
 ) -> None:
     """Make the report of a run anew: report.html, report.json, report.md."""
     from esrt_privacy.findings import read_run
@@ -53,6 +60,7 @@ def build(
         profile=profile,
         pdf=pdf,
         out=out,
+        most_bytes=None if most_mb is None else round(most_mb * 1e6),
     )
     for path in built.files:
         typer.echo(str(path))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esrt_privacy.bandwidth.record import Bandwidth
+from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import Finding, Run
 from esrt_privacy.reports import charts, wording
 from esrt_privacy.reports.answer import Subject, subjects
@@ -23,6 +24,7 @@ PAGE_NAME = "report.html"
 MOST_PAGE_BYTES = 19 * 2**20  # under 20 MB, with what surrounds the media
 MOST_EXAMPLES = 6
 MOST_MEDIA_BYTES = 13 * 2**20
+ROOM_FOR_WORDS = 32 * 2**10  # around the examples' sounds and pictures
 FEW_FINDINGS = 60  # more are folded away, with their summary before them
 MOST_PLACES = 21  # columns of the table of verdicts
 MOST_SYSTEMS = 4  # with a verdict in a claim's row; its reasons have all
@@ -74,31 +76,49 @@ class ClaimRow:
 
 
 def write_page(
-    report: Report, run: Run, folder: Path, evidence: Evidence, out: Path | None = None
+    report: Report,
+    run: Run,
+    folder: Path,
+    evidence: Evidence,
+    out: Path | None = None,
+    most_bytes: int | None = None,
 ) -> Path:
     """Writes `report.html` to `out`, by default `folder`, where the run's sound files lie.
 
     The page is self-contained: charts are inline SVG, spectrograms PNG and sounds FLAC as data
     URIs, and a content security policy forbids everything else. At most MOST_EXAMPLES examples
-    are embedded, fewer where the page would pass MOST_PAGE_BYTES, and the page says so. Returns
-    the page's path; raises ReportError when the folder cannot be written.
+    are embedded, fewer where the page would pass MOST_PAGE_BYTES or `most_bytes`, and the page
+    says so. Returns the page's path; raises ReportError when the folder cannot be written, or when
+    the page has more than `most_bytes` without any example.
     """
     path = (out or folder) / PAGE_NAME
-    write_whole(path, render_page(report, run, folder, evidence).encode())
+    page = render_page(report, run, folder, evidence, most_bytes=most_bytes).encode()
+    if most_bytes is not None and len(page) > most_bytes:
+        raise ReportError(
+            f"{path}: the page takes {len(page) / 1e6:.1f} MB without any example; allow as much,"
+            " or leave the limit out"
+        )
+    write_whole(path, page)
     return path
 
 
 def render_page(
-    report: Report, run: Run, folder: Path, evidence: Evidence, printed: bool = False
+    report: Report,
+    run: Run,
+    folder: Path,
+    evidence: Evidence,
+    printed: bool = False,
+    most_bytes: int | None = None,
 ) -> str:
     """The page's HTML; `printed` is for paper: no players, nothing folded away, not every finding.
 
-    `folder` is where the examples' sound files lie.
+    `folder` is where the examples' sound files lie; they are left out where the page would pass `most_bytes`.
     """
     view = _view(report, run, evidence.bandwidth, printed)
     environment = page_environment()
     page = environment.get_template("report.html.j2").render(**view)
-    left = min(MOST_MEDIA_BYTES, MOST_PAGE_BYTES - len(page.encode()))
+    most = MOST_PAGE_BYTES if most_bytes is None else min(MOST_PAGE_BYTES, most_bytes)
+    left = min(MOST_MEDIA_BYTES, most - len(page.encode()) - ROOM_FOR_WORDS)
     shown = show_examples(run.examples, folder, MOST_EXAMPLES, left)
     if printed:
         shown = [_without_sound(each) for each in shown]

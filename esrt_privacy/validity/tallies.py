@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from esrt_privacy.attacks.training_curves import last_quarter_falls
 from esrt_privacy.findings import BudgetPoint, Interval
 from esrt_privacy.measures.coverage import Cell, coverage
 from esrt_privacy.measures.intervals import Estimate, exact_binomial
@@ -28,7 +29,6 @@ DETECTED = 0.95
 WHOLE_AUDIT = "whole audit"
 EXACT = "exact binomial"
 BITS_OF = {"sex": "attributes.sex-bits", "language": "language.bits"}
-FALLING = 0.03  # of the error before the last quarter of the training
 
 
 def proportion(hits: int, of: int) -> Interval:
@@ -157,19 +157,6 @@ def budget_curves(points: Sequence[BudgetPoint]) -> list[BudgetCurve]:
             )
         )
     return curves
-
-
-def last_quarter_falls(amounts: Sequence[float], values: Sequence[float | None]) -> bool:
-    """Whether the last quarter of one curve's training took more than FALLING off the least error before it.
-
-    A run has one error an amount, so its noise cannot be judged. An attack, which has curves of several folds and
-    seeds, judges by theirs, and what it found is the point's `bound`.
-    """
-    known = [(a, v) for a, v in zip(amounts, values, strict=True) if v is not None]
-    if len(known) < 2:
-        return False
-    before = [v for a, v in known if a <= 0.75 * known[-1][0]]
-    return bool(before) and known[-1][1] < (1 - FALLING) * min(before)
 
 
 def _estimate(row: Mapping[str, Any]) -> Estimate:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from esrt_privacy.attacks.training_curves import last_quarter_falls
 from esrt_privacy.findings import BudgetPoint
 from esrt_privacy.measures import simulation
 from esrt_privacy.measures.coverage import Cell
@@ -101,7 +102,7 @@ def test_reruns_count_leaks_and_what_beat_chance_alone() -> None:
 def test_a_curve_still_falls_where_its_last_quarter_takes_off_three_in_a_hundred(
     values: tuple[float, ...], falling: bool
 ) -> None:
-    assert tallies.last_quarter_falls((100, 200, 300, 400), values) is falling
+    assert last_quarter_falls((100, 200, 300, 400), values) is falling
     points = [
         BudgetPoint(tap="qformer", amount=a, amount_unit="steps", metric="EER", value=v)
         for a, v in zip(
