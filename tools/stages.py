@@ -19,11 +19,34 @@ from esrt_privacy.esrt.training.frames import StoredFrames
 from esrt_privacy.esrt.training.options import TrainingOptions
 from esrt_privacy.esrt.training.run import train_model
 from esrt_privacy.esrt.training.selection import selected
+from esrt_privacy.weights import fingerprint
 
 FITTED_UTTERANCES = 2000  # from which the projector's start is fitted
-LONGEST_TEXT = (
-    120  # characters of a text that is trained on: longer ones make every step of their batch slow
-)
+# Characters of a text that is trained on: longer ones make every step of their batch slow. Recorded long speech and
+# joined sentences have up to 300; a model that never writes as much recognises nothing of it.
+LONGEST_TEXT = 330
+
+
+class Letters:
+    """The warm-up's head, frozen: what it misspells from the wire tensor is a side loss, so that letters stay.
+
+    Without it the stages unlearn them: the tensor keeps to the sentences of the phrasebook, and to no order in time.
+    """
+
+    def __init__(self, head: ctc.Head, rows: Sequence[ctc.Example], weight: float = 1.0) -> None:
+        self._head = head.eval().requires_grad_(False)
+        self._rows = {row.key: row for row in rows}
+        self._weight = weight
+        self.about = f"letters {fingerprint(head)} {weight:g}"
+
+    def __call__(self, wire: Tensor, queries: int, keys: Sequence[str]) -> Tensor:
+        """CTC loss a character of the rows whose text can be spelled, over all rows."""
+        known = [place for place, key in enumerate(keys) if key in self._rows]
+        if not known:
+            return wire.new_zeros(())
+        spelled = self._head(wire[known].float(), queries)
+        loss = ctc.ctc_loss(spelled, [self._rows[keys[place]] for place in known])
+        return self._weight * loss * (len(known) / len(keys))
 
 
 def training_utterances(data: ReferenceData) -> list[Utterance]:
@@ -81,9 +104,16 @@ def train(
     model = started(utterances, adapter, head, frames_of)
     selection = selected(utterances, None, options.seed)
 
+    side = None
+    if head is not None:
+        rows, _ = ctc.targets(ctc.examples(utterances))
+        side = Letters(head, rows)
+
     def report(label: str, done: int, total: int) -> None:
         if done % 20 == 0 or done == total:
             print(f"{label} {done}/{total}", flush=True)
 
-    done = train_model(model, selection, StoredFrames(frames_of), options, out, report=report)
+    done = train_model(
+        model, selection, StoredFrames(frames_of), options, out, report=report, side=side
+    )
     print("\n".join(done.notes), flush=True)

@@ -23,7 +23,7 @@ from esrt_privacy.progress import Reporter, silent
 FAMILY = Family(
     name="attributes",
     question="Does the tensor tell the speaker's sex, age group, accent or emotion?",
-    version=2,
+    version=3,
 )
 _YEARS = re.compile(r"(\d{1,3})(?:\s*(?:years?|y))?", re.ASCII)
 OLDEST = 120

@@ -18,6 +18,7 @@ from esrt_privacy.attacks.sequences import comes_whole, remembered, sequences
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.errors import AttackError
+from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.progress import Reporter
 
 # Few enough that an audit of a few dozen people takes minutes; what more would bring, the curve says.
@@ -197,7 +198,7 @@ def _loss(task: Task) -> Loss:
         margin = LogSoftmaxWrapper(AdditiveAngularMargin(margin=MARGIN, scale=SCALE))
 
         def of_voices(model: Standardised, steps: Tensor, speakers: Tensor) -> Tensor:
-            embedded = nn.functional.normalize(model(steps))
+            embedded = nn.functional.normalize(_embedded(model, steps))
             cosines = embedded @ nn.functional.normalize(model.output.weight).T
             loss: Tensor = margin(cosines.unsqueeze(1), speakers.unsqueeze(1))
             return loss
@@ -205,11 +206,18 @@ def _loss(task: Task) -> Loss:
         return of_voices
     if task == "classes":
         return lambda model, steps, truth: nn.functional.cross_entropy(
-            model.output(model(steps)), truth, label_smoothing=0.05
+            model.output(_embedded(model, steps)), truth, label_smoothing=0.05
         )
     return lambda model, steps, truth: nn.functional.smooth_l1_loss(
-        model.output(model(steps)), truth
+        model.output(_embedded(model, steps)), truth
     )
+
+
+def _embedded(model: Standardised, steps: Tensor) -> Tensor:
+    """(batch, EMBEDDING) float32, while training: the network's layers in bfloat16 where that is faster."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
+        out: Tensor = model(steps)
+    return out.float()
 
 
 def _statistics(rows: Sequence[Tensor], whole: bool) -> tuple[Tensor, Tensor]:

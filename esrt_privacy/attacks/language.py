@@ -20,7 +20,7 @@ FAMILY = Family(
     name="language",
     question="Does the tensor tell which language is spoken?",
     needs=("language",),
-    version=2,
+    version=3,
 )
 # The words are the language: a floor made of them would only say so.
 QUESTION = Question("language", lambda u: u.language, controls=("duration only",))

@@ -2,8 +2,9 @@
 
 None needs a name. Pairs of intercepted tensors are compared one with one, by a head that learnt from other people. For
 the search, the attacker has N recordings and no access to the edge model: a regression, learnt from other people's
-tensors and recordings, predicts what a recording's spectrum is like from the tensor, and the nearest one is named. With
-the edge model and the very recording there is nothing to ask: its tensor is the same, bit by bit.
+tensors and recordings, predicts from the tensor what a recording's spectrum is like and how long it is, and the
+likeliest one is named: each value counts by how well it is predicted of development speakers. With the edge model and
+the very recording there is nothing to ask: its tensor is the same, bit by bit.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from esrt_privacy.attacks.heads import train_head
 from esrt_privacy.attacks.inputs import Inputs
 from esrt_privacy.attacks.linkage_findings import drafts
 from esrt_privacy.attacks.positive_control import CEILING_TAP
-from esrt_privacy.attacks.scoring import unit_length
 from esrt_privacy.attacks.sequences import pooled, readable, remembered
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Corpus, Utterance
@@ -34,11 +34,14 @@ __all__ = ["FAMILY", "drafts", "measure"]
 FAMILY = Family(
     name="linkage",
     question="Do two tensors come from one person or one recording, and which recording is a tensor of?",
+    version=2,
 )
 PAIR_HEADS = ("linear", "attentive")
 MOST_PAIRS = 200_000  # a fold and question, drawn
 CANDIDATES = 100  # recordings that a search chooses from, at most
 LEAST_CANDIDATES = 20  # with fewer, ten guesses say nothing
+LEAST_WATCHED = 10  # development recordings by which the regression's errors are known
+LEAST_ERROR = 0.02  # of a deviation: nothing is predicted better than that
 FOLDS_OF = 10  # utterances at least, so that a search has something to choose from
 
 
@@ -47,8 +50,9 @@ def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> A
 
     Answers hold `person.*` and `recording.*` (pairs,): `scores`, `duration only` and `target`, with the rows `.first`
     and `.second`, who speaks (or the recording) on both sides; and `search.*` (utterances,): `top-1` and `top-10`, the
-    chance of the true recording among the first 1 and 10, the same `by duration` and `by chance`, with the rows
-    `search.speakers`. Questions that the corpus cannot answer are left out with a note.
+    chance of the true recording among the first 1 and 10, the same `by chance` and, for somebody who was told the true
+    length of what was said, `by duration`; with the rows `search.speakers`. Questions that the corpus cannot answer are
+    left out with a note.
 
     Raises AttackError where none can be answered.
     """
@@ -224,15 +228,20 @@ def _search(
         seed,
         inputs.budget,
     )
-    guessed = unit_length(head.predict(capture, test))
-    heard = unit_length((_spectra(mels, test) - centre) / scale)
+    guessed = head.predict(capture, test)
+    heard = (_spectra(mels, test) - centre) / scale
+    error = np.ones(heard.shape[1])
+    if len(watched) >= LEAST_WATCHED:
+        missed = head.predict(capture, fold.development) - watched
+        error = np.sqrt(np.square(missed).mean(axis=0) + LEAST_ERROR**2)
+    guessed, heard = guessed / error, heard / error
     count = min(CANDIDATES, len(test))
     logs = np.log(np.maximum([u.duration or np.nan for u in test], 0.01))
     hits: dict[str, list[float]] = {}
     for i in range(len(test)):
         others = np.delete(np.arange(len(test)), i)
         among = np.r_[i, np.sort(rng.choice(others, count - 1, replace=False))]
-        by_tensor = (heard[among] @ guessed[i])[None]
+        by_tensor = -np.square(heard[among] - guessed[i]).sum(axis=1)[None]
         by_length = -np.abs(logs[among] - logs[i])[None]
         for k in (1, 10):
             hits.setdefault(f"search.top-{k}", []).append(top_k_hits(by_tensor, [0], k)[0])

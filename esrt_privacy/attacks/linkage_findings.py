@@ -70,10 +70,11 @@ class _Pairs:
 
 @dataclass(frozen=True)
 class _Search:
-    """Hits of a search, averaged over the seeds."""
+    """Hits of a search, averaged over the seeds; by chance; and by the true length, which no tensor states."""
 
     hits: np.ndarray
-    floors: Mapping[str, np.ndarray]
+    by_chance: np.ndarray
+    by_length: np.ndarray
     speakers: tuple[str, ...]
     seeds: tuple[int, ...]
     notes: tuple[str, ...]
@@ -118,10 +119,8 @@ def _search(answers: Mapping[tuple[str, int], Answers], tap: str, k: int) -> _Se
     one = next(iter(held.values()))
     return _Search(
         np.mean([a.arrays[f"search.top-{k}"] for a in held.values()], axis=0),
-        {
-            CHANCE: one.arrays[f"search.top-{k} by chance"],
-            DURATION: one.arrays[f"search.top-{k} by duration"],
-        },
+        one.arrays[f"search.top-{k} by chance"],
+        one.arrays[f"search.top-{k} by duration"],
         one.rows["search.speakers"],
         tuple(held),
         _notes(held),
@@ -189,13 +188,14 @@ def _search_draft(
     other = None if at is None else _search(answers, at, k)
     ceiling = None if tap == CEILING_TAP else _search(answers, CEILING_TAP, k)
     column = view.hits.tolist(), [1.0] * len(view.hits)
-    floors, comparisons = {}, []
-    for name, hits in view.floors.items():
-        if np.isfinite(hits).all():
-            floors[name] = view.estimate(inputs.seed, hits)
-            comparisons.append(
-                RatioComparison(name, column, (hits.tolist(), column[1]), view.speakers)
-            )
+    share = float(view.by_chance.mean())
+    chance = RatioComparison(CHANCE, column, (view.by_chance.tolist(), column[1]), view.speakers)
+    # No floor: a tensor of fixed size states no length, so that finding a recording by it is a leak all the same.
+    by_length = (
+        (f"somebody told its true length would find it in {100 * view.by_length.mean():.0f}%",)
+        if np.isfinite(view.by_length).all()
+        else ()
+    )
     return _draft(
         inputs,
         tap,
@@ -203,8 +203,8 @@ def _search_draft(
         SEARCHES[k],
         f"top-{k}",
         view.estimate(inputs.seed),
-        floors,
-        tuple(comparisons),
+        {CHANCE: Estimate(share, share, share, len(view.hits), "by definition")},
+        (chance,),
         control,
         own is not None and control.passed_by(_beyond_chance(inputs, own)),
         None if other is None else other.estimate(inputs.seed),
@@ -213,6 +213,7 @@ def _search_draft(
         (
             "with the public edge model and the very recording the tensor is the same, bit by bit: there every"
             " first guess is right",
+            *by_length,
             *view.notes,
         ),
         "",
@@ -262,5 +263,5 @@ def _beyond_chance(inputs: Inputs, search: _Search) -> Estimate:
     """How much more often than by chance the recording is found, a share."""
     ones, rng = np.ones(len(search.hits)), np.random.default_rng([inputs.seed, 1])
     return paired_difference(
-        search.hits, ones, search.floors[CHANCE], ones, search.speakers, rng, clip=(-1.0, 1.0)
+        search.hits, ones, search.by_chance, ones, search.speakers, rng, clip=(-1.0, 1.0)
     )

@@ -43,7 +43,7 @@ FAMILY = Family(
     question="Is this tensor spoken by the person whom the attacker has enrolled?",
     needs=("speaker",),
     attackers=("semi-informed", "lazy-informed", "cross-modal", "ignorant"),
-    version=2,
+    version=3,
 )
 
 

@@ -3,10 +3,6 @@
 It opens from disk, asks nobody for anything, plays its sounds, fits a phone and a desk, and prints whole.
 """
 
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +10,7 @@ import pytest
 from esrt_privacy.bandwidth.record import write_record
 from esrt_privacy.findings import Run, write_run
 from esrt_privacy.reports.build import Built, build_report
+from tests.reports.browsing import DESK, PHONE, opened, over_the_edge
 from tests.reports.fake_bandwidth import fake_bandwidth
 from tests.reports.fake_pictures import pictured
 from tests.reports.fake_run import finding
@@ -23,31 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 360, "height": 740}
 A4 = {"width": 695, "height": 1000}  # CSS pixels inside the margins
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """Chromium, or a line that says that nothing was tested here."""
-    sync_api = pytest.importorskip(
-        "playwright.sync_api",
-        reason="the page was not tried in a browser: needs playwright (pip install '.[dev]')",
-    )
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(
-            "the page was not tried in a browser: needs Chromium (apt-get install chromium)"
-        )
-    args = ["--autoplay-policy=no-user-gesture-required"]
-    if os.geteuid() == 0:
-        args.append("--no-sandbox")  # as root it starts in no other way
-    with sync_api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=found, args=args)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +33,6 @@ def folded_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Built]
     write_run(run, folder)
     write_record(fake_bandwidth(), folder)
     return run, build_report(run, folder)
-
-
-def opened(browser: "Browser", path: Path, size: dict[str, int]) -> "tuple[Page, list[str]]":
-    """The page at a size, and what it asked for or complained of."""
-    page = browser.new_page(viewport=size)  # type: ignore[arg-type]
-    heard: list[str] = []
-    page.on("request", lambda r: heard.append(f"asked for {r.url}"))
-    page.on("console", lambda m: heard.append(f"{m.type}: {m.text}"))
-    page.on("pageerror", lambda e: heard.append(f"error: {e}"))
-    page.goto(path.as_uri())
-    return page, heard
 
 
 def until(page: "Page", condition: str, seconds: float = 30.0) -> None:
@@ -118,14 +80,7 @@ def test_nothing_runs_over_the_edge(
 ) -> None:
     page, _ = opened(browser, request.getfixturevalue(kind)[1].page, size)
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    assert page.evaluate("document.documentElement.scrollWidth") == size["width"]
-    over = page.evaluate(
-        """() => [...document.body.querySelectorAll('*')]
-            .filter(e => !e.closest('.scroll *') && !e.closest('svg *') && !e.closest('.skip'))
-            .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
-            .map(e => e.outerHTML.slice(0, 80))"""
-    )
-    assert over == []
+    assert over_the_edge(page) == []
     page.close()
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from esrt_privacy.errors import AttackError, ReportError
-from esrt_privacy.findings import BudgetPoint
 from esrt_privacy.validity import record, run, units
 from esrt_privacy.validity.options import PARTS, Sizes, ValidityRequest, parts_of, strengths_of
-from esrt_privacy.validity.record import FILE_NAME, Validity, read_record
+from esrt_privacy.validity.record import FILE_NAME, read_record
 from esrt_privacy.validity.report import render_page, write_page
-from esrt_privacy.validity.tallies import budget_curves, detection, rerun_alarms, simulated_alarms
 from esrt_privacy.validity.units import Material, Unit
+from tests.validity.fake_validity import fake_validity
 
 CASES = ("accuracy-10-0.7", "mae-10-0.5")
 
@@ -113,7 +112,7 @@ def test_the_shipped_schema_is_the_models() -> None:
 
 
 def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    made = _full_record()
+    made = fake_validity()
     path = record.write_record(made, tmp_path)
     assert read_record(path) == made
     path.write_text(path.read_text().replace('"sets"', '"sits"'))
@@ -122,7 +121,7 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_page_says_what_fails_and_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
-    made = _full_record()
+    made = fake_validity()
     page = write_page(made, tmp_path).read_text(encoding="utf-8")
     assert "speaker.eer" in page
     assert page.count("<svg") == 5
@@ -136,7 +135,7 @@ def test_a_page_says_what_fails_and_needs_nothing_from_elsewhere(tmp_path: Path)
 
 
 def test_hostile_names_are_only_text() -> None:
-    made = _full_record().model_copy(
+    made = fake_validity().model_copy(
         update={"corpus": "<script>alert(1)</script>", "notes": ("<img src=x>",)}
     )
     page = render_page(made)
@@ -145,52 +144,10 @@ def test_hostile_names_are_only_text() -> None:
 
 
 def test_a_run_without_any_part_measured_still_has_a_page() -> None:
-    bare = _full_record().model_copy(
+    bare = fake_validity().model_copy(
         update={"false_alarms": (), "coverage": (), "power": (), "smallest": (), "budget": ()}
     )
     assert render_page(bare).count("Not measured in this run") == 3
-
-
-def _full_record() -> Validity:
-    def reading(leaks: bool) -> dict:
-        return {
-            "statistic": "attributes.sex-balanced-accuracy",
-            "leaks": leaks,
-            "beats_chance": leaks,
-            "value": 60.0,
-            "undefined": False,
-        }
-
-    verdicts = ["leaks"] * 30 + ["inconclusive"] * 70
-    sets = [{"alone": {"speaker.eer": v}, "together": {"speaker.eer": v}} for v in verdicts]
-    planted = [{"readings": [reading(True)], "bits": 0.4} for _ in range(20)]
-    points = [
-        BudgetPoint(tap="qformer", amount=a, amount_unit="steps", metric="EER", unit="%", value=v)
-        for a, v in ((100, 40.0), (200, 20.0), (400, 10.0))
-    ]
-    found = detection("sex", 1.0, planted)
-    estimates = [[0.2, 0.1, 0.3]] * 19 + [[0.2, 0.25, 0.3]]
-    rows = [{"truth": 0.2, "estimate": e, "method": "m"} for e in estimates]
-    from esrt_privacy.measures.coverage import Cell
-    from esrt_privacy.validity.tallies import cell_coverage, smallest
-
-    return Validity(
-        tool_version="0",
-        created="2026-01-01T00:00:00Z",
-        command="esrt-privacy validate",
-        quick=False,
-        sizes={"null_sets": 100.0},
-        seed=0,
-        system="reference",
-        corpus="demo",
-        tap="qformer",
-        false_alarms=(*simulated_alarms(sets, 10), *rerun_alarms(planted, 26)),
-        coverage=(cell_coverage(Cell("eer", 10, 0.2), rows),),
-        power=(found,),
-        smallest=(smallest("sex", [found]),),
-        budget=tuple(budget_curves(points)),
-        parts=PARTS,
-    )
 
 
 def _silent(label: str, done: float, total: float) -> None:

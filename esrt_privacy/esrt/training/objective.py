@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,40 @@ TAG_ROWS = "trainable_tokens"  # in the names of their parameters
 LORA = "lora_"
 
 
+class SideLoss(Protocol):
+    """A second loss, on the wire tensor itself: what a frozen reader of it gets wrong, for instance."""
+
+    @property
+    def about(self) -> str:
+        """All that decides it: a run with another one is another run."""
+        ...
+
+    def __call__(self, wire: Tensor, queries: int, keys: Sequence[str]) -> Tensor:
+        """The mean over the rows of `wire` (batch, queries, width), whose audio has these fingerprints."""
+        ...
+
+
+class Losses(NamedTuple):
+    """Of one pass: the mean over scored tokens, and the side loss's mean over rows (zero without one)."""
+
+    tokens: Tensor
+    side: Tensor
+
+
 class Objective(nn.Module):
     """Encoder frames and token ids -> loss. A wrapper for several processes sees one forward pass.
 
     The frozen encoder is not part of it, so that it need not lie on the device that trains.
     """
 
-    def __init__(self, model: EsrtModel, bfloat16: bool) -> None:
+    def __init__(self, model: EsrtModel, bfloat16: bool, side: SideLoss | None = None) -> None:
         super().__init__()
         self.qformer = qformer_of(model)
         self.projector = model.projector
         self.llm = model.llm
         self._model = (model,)  # hidden from nn.Module
         self._bfloat16 = bfloat16
+        self._side = side
 
     def forward(
         self,
@@ -39,8 +60,11 @@ class Objective(nn.Module):
         prompts: Sequence[Sequence[int]],
         targets: Sequence[Sequence[int]],
         vocabulary: Tensor | None,
-    ) -> Tensor:
-        """`frames` (batch, frames, encoder width), None for text only; the rest as in `EsrtModel.loss`.
+        keys: Sequence[str] = (),
+    ) -> Losses:
+        """`frames` (batch, frames, encoder width), None for text only, `keys` the fingerprints of their audio.
+
+        The rest as in `EsrtModel.loss`.
 
         The wire tensor stays in float32 here: rounding it to bfloat16 would also round its gradient.
         """
@@ -48,7 +72,10 @@ class Objective(nn.Module):
         device = next(self.projector.parameters()).device
         with torch.autocast(device.type, torch.bfloat16, enabled=self._bfloat16):
             wire = None if frames is None else self.qformer(frames, queries, bias)
-            return model.loss(wire, prompts, targets, vocabulary)
+            tokens = model.loss(wire, prompts, targets, vocabulary)
+            if wire is None or self._side is None:
+                return Losses(tokens, torch.zeros((), device=device))
+            return Losses(tokens, self._side(wire, queries, keys))
 
 
 def qformer_of(model: EsrtModel) -> QFormer:

@@ -24,6 +24,7 @@ from esrt_privacy.esrt.training.errors import TrainingError
 from esrt_privacy.esrt.training.frames import Frames, LiveFrames
 from esrt_privacy.esrt.training.material import tokens_in_use
 from esrt_privacy.esrt.training.metrics import read_metrics, require_tensorboard
+from esrt_privacy.esrt.training.objective import SideLoss
 from esrt_privacy.esrt.training.options import TrainingOptions
 from esrt_privacy.esrt.training.processes import started_processes
 from esrt_privacy.esrt.training.record import left_out, read_record, write_record
@@ -133,12 +134,14 @@ def train_model(
     report: Reporter = silent,
     extra: dict[str, Any] | None = None,
     start: str = "",
+    side: SideLoss | None = None,
 ) -> Done:
     """Train `model` in place on what `selected` gave; `out` becomes a folder for `from_pretrained`.
 
     Beside the model `out` holds one of each stage (`stage-1` …), metrics.csv and training.json, which
-    also tells `extra`. A killed run goes on in its folder, where options, data and `start` (which tells
-    one beginning from another) are the same; a finished one is left as it is.
+    also tells `extra`. `side` is a loss beside that of the tokens. A killed run goes on in its folder,
+    where options, data and `start` (which tells one beginning from another) are the same; a finished
+    one is left as it is.
     """
     if accelerator is None:
         accelerator = started_processes(options.batch, options.accumulate, options.clip)
@@ -149,7 +152,7 @@ def train_model(
         ids = tokens_in_use(list(found.values()), plain, model.tags, end)
         vocabulary = torch.tensor(ids)
     data = Corpus("training", selection.with_text).fingerprint
-    work = Work(model, stages, found, frames, options, out, data, start, vocabulary)
+    work = Work(model, stages, found, frames, options, out, data, start, vocabulary, side)
     notes = (*selection.notes, *left_out(found))
     world, speaks = accelerator.num_processes, accelerator.is_main_process
     earlier = read_record(out)

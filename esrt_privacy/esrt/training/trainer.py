@@ -27,7 +27,9 @@ from esrt_privacy.esrt.training.frames import Frames, batch_of
 from esrt_privacy.esrt.training.material import Material
 from esrt_privacy.esrt.training.metrics import Metrics, Point, metrics
 from esrt_privacy.esrt.training.objective import (
+    Losses,
     Objective,
+    SideLoss,
     parameter_groups,
     query_sets,
     set_trainable,
@@ -65,6 +67,7 @@ class Work:
     data: str = ""  # fingerprint of what is trained on
     start: str = ""  # fingerprint of the weights that are trained on from, where they matter
     vocabulary: Tensor | None = None  # sorted ids of the tokens that the softmax is restricted to
+    side: SideLoss | None = None  # beside that of the tokens, where audio is read
 
 
 @dataclass
@@ -102,6 +105,7 @@ def about(work: Work, world: int) -> str:
         "rows": rows,
         "stages": stages,
         "data": work.data,
+        **({} if work.side is None else {"side": work.side.about}),
     }
     return json.dumps(body, sort_keys=True)
 
@@ -180,7 +184,7 @@ class _Run:
         self._objective = self._optimiser = None  # the last stage's wrapper holds hooks
         with within_memory("while the model is put on the device", "use a smaller LLM"):
             self._accelerator.free_memory()
-            objective = Objective(self._work.model, bfloat16)
+            objective = Objective(self._work.model, bfloat16, self._work.side)
             self._objective, self._optimiser = self._accelerator.prepare(objective, optimiser)
             if saved is not None:
                 self._optimiser.load_state_dict(dict(saved.optimiser))
@@ -214,12 +218,13 @@ class _Run:
                 drawn = [options.seed, stage.number, number, rank, micro]
                 thin = number < options.thin_padding * steps
                 with accelerator.accumulate(self._objective):
-                    mean = self._loss(step, part, drawn, thin)
+                    losses = self._losses(step, part, drawn, thin)
                     # The mean over the tokens of the whole step, however its rows are divided;
                     # processes and passes are averaged afterwards, which the factors undo.
-                    share = _scored(part) / tokens
-                    accelerator.backward(mean * (share * world * options.accumulate))
-                loss += mean.detach() * share
+                    mean = losses.tokens * (_scored(part) / tokens)
+                    aside = losses.side * (len(part) / len(batch))
+                    accelerator.backward((mean + aside) * (world * options.accumulate))
+                loss += mean.detach()
             norm = accelerator.clip_grad_norm_(list(self._trained.values()), options.clip)
             self._optimiser.step()
             self._optimiser.zero_grad(set_to_none=True)
@@ -242,19 +247,23 @@ class _Run:
             seconds=time.monotonic() - began,
         )
 
-    def _loss(
+    def _losses(
         self, step: Step, part: Sequence[_Tokenised], drawn: Sequence[int], thin: bool
-    ) -> Tensor:
+    ) -> Losses:
         seed = np.random.SeedSequence(drawn)
         torch.manual_seed(int(seed.generate_state(1)[0]))  # dropout
         frames = bias = None
+        keys: list[str] = []
         if step.task.reads_audio:
             utterances = [one.row.utterance for one in part]
             rng = np.random.default_rng(seed) if thin else None
+            keys = [u.fingerprint for u in utterances]
             frames, bias = batch_of(utterances, self._work.frames, self._accelerator.device, rng)
         prompts, targets = [one.prompt for one in part], [one.target for one in part]
         vocabulary = self._work.vocabulary
-        found: Tensor = self._objective(frames, bias, step.queries, prompts, targets, vocabulary)
+        found: Losses = self._objective(
+            frames, bias, step.queries, prompts, targets, vocabulary, keys
+        )
         return found
 
     def _pair(self, task: Task, row: Row) -> tuple[list[int], list[int]]:

@@ -90,7 +90,15 @@ def trained(fresh, utterances, frames, tmp_path) -> Callable:
     from esrt_privacy.esrt.training.run import train_model
     from esrt_privacy.esrt.training.selection import selected
 
-    def run(name="run", stages=STAGES, model=None, report=None, recordings=utterances, **options):
+    def run(
+        name="run",
+        stages=STAGES,
+        model=None,
+        report=None,
+        recordings=utterances,
+        side=None,
+        **options,
+    ):
         # In bfloat16, which some processors have, sums depend on how they are divided.
         few = {"steps": (3,), "batch": 4, "warm_up": 2, "learning_rate": 3e-3, "bfloat16": False}
         options = few | options
@@ -104,6 +112,7 @@ def trained(fresh, utterances, frames, tmp_path) -> Callable:
             TrainingOptions(**options),
             folder,
             stages,
+            side=side,
             **more,
         )
         return model, folder

@@ -200,6 +200,50 @@ def test_restricted_softmax_loses_less_and_is_recorded(trained):
     assert json.loads((whole / "training.json").read_text())["softmax_tokens"] == "all"
 
 
+class Small:
+    """A side loss that wants a small wire tensor, and remembers whose it saw."""
+
+    def __init__(self, weight):
+        self.about = f"small {weight}"
+        self.weight, self.seen = weight, []
+
+    def __call__(self, wire, queries, keys):
+        assert wire.shape[:2] == (len(keys), queries)
+        self.seen += keys
+        return self.weight * wire.square().mean()
+
+
+def test_side_loss_moves_the_wire_tensor_and_is_no_part_of_the_curve(trained, utterances, frames):
+    heard = torch.stack(list(frames(utterances[:4]))).float()
+
+    def size(model):
+        with torch.no_grad():
+            return float(model.edge.qformer(heard, 8).square().mean())
+
+    options = {"stages": STAGES[:1], "steps": (30,), "dropout": 0.0}
+    plain, whole = trained("plain", **options)
+    side = Small(10.0)
+    pulled, folder = trained("pulled", side=side, **options)
+    assert size(pulled) < 0.7 * size(plain)
+    assert set(side.seen) <= {u.fingerprint for u in utterances}
+    assert losses(folder)[0] == pytest.approx(losses(whole)[0], rel=1e-5)
+
+
+def test_side_loss_does_not_care_how_rows_are_divided(trained, gradients):
+    options = {"dropout": 0.0, "learning_rate": 1e-9, "stages": STAGES[:2], "steps": (4,)}
+    trained("whole", batch=8, side=Small(3.0), **options)
+    expected = gradients()
+    trained("parts", batch=2, accumulate=4, side=Small(3.0), **options)
+    for mine, theirs in zip(gradients(), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5 * float(theirs.abs().max()))
+
+
+def test_folder_of_a_run_with_another_side_loss_is_refused(trained):
+    trained("done", stages=STAGES[:1], side=Small(1.0))
+    with pytest.raises(TrainingError, match="differs in side"):
+        trained("done", stages=STAGES[:1], side=Small(2.0))
+
+
 def test_thinned_padding_trains_too(trained):
     _, folder = trained(stages=STAGES[:1], thin_padding=0.7, steps=(4,))
     assert len(losses(folder)) == 4

@@ -1,0 +1,78 @@
+"""The README's table of what audits found, from the folders of real runs, one column each.
+
+    python tools/readme_audits.py demo=runs/audit AN4=runs/an4 "12 languages=runs/voxlingua"
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from esrt_privacy.findings import Finding, Interval, Run, read_run
+from esrt_privacy.reports.wording import with_bounds
+
+# What is asked in a few words, and the end of the finding's id.
+ROWS = (
+    ("same speaker? EER, semi-informed, one sex", "speaker", "semi-informed-eer"),
+    ("… with a voice sample, cross-modal", "speaker", "cross-modal-eer"),
+    ("… from rebuilt speech, ignorant", "speaker", "ignorant-eer"),
+    ("same person in two tensors? EER", "linkage", "same-person"),
+    ("which of 100 recordings? first guess", "linkage", "recording-top-1"),
+    ("which language? balanced accuracy", "language", "balanced-accuracy"),
+    ("how long? mean absolute error", "duration", "mae"),
+    ("speech or pause? frames wrong", "duration", "frame-error"),
+    ("sex? balanced accuracy", "attributes", "sex-balanced-accuracy"),
+    ("groups without labels: language, NMI", "structure", "language-nmi"),
+    ("groups without labels: voices, NMI", "structure", "speaker-nmi"),
+    ("rebuilt speech: STOI", "reconstruction", "stoi"),
+    ("rebuilt speech: WER", "reconstruction", "wer"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", help="NAME=FOLDER")
+    options = parser.parse_args()
+    runs = {}
+    for word in options.runs:
+        name, _, folder = word.partition("=")
+        runs[name] = read_run(Path(folder))
+    print(table(runs))
+
+
+def table(runs: dict[str, Run]) -> str:
+    """Findings at the audited tap with interval, strongest floor, control and verdict, as Markdown."""
+    lines = ["| an interceptor asks | " + " | ".join(runs) + " |", "|---|" + "---|" * len(runs)]
+    for asked, attack, slug in ROWS:
+        cells = [_cell(run, attack, slug) for run in runs.values()]
+        if any(cells):
+            lines.append(f"| {asked} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(run: Run, attack: str, slug: str) -> str:
+    tap = next((f.tap for f in run.findings if f.attack == attack), "")
+    found = next((f for f in run.findings if f.id.endswith(f"{attack}.{tap}.{slug}")), None)
+    if found is None:
+        return ""
+    floor = _strongest(found)
+    beside = [f"floor {_short(floor, found)}"] if floor is not None else []
+    if found.control is not None:
+        failed = "" if found.control_passed else ", failed"
+        beside.append(f"control {_short(found.control, found)}{failed}")
+    return f"{with_bounds(found.estimate, found.unit)}; {'; '.join(beside)}: **{found.verdict}**"
+
+
+def _strongest(finding: Finding) -> Interval | None:
+    known = [f for f in finding.floors.values() if f.value is not None]
+    sign = 1 if finding.leaks_when == "higher" else -1
+    return max(known, key=lambda f: sign * (f.value or 0.0), default=None)
+
+
+def _short(interval: Interval, finding: Finding) -> str:
+    bare = Interval(value=interval.value, low=None, high=None)
+    return with_bounds(bare, finding.unit)
+
+
+if __name__ == "__main__":
+    main()
