@@ -1,6 +1,6 @@
 """The README's table of what audits found, from the folders of real runs, one column each.
 
-    python tools/readme_audits.py demo=runs/audit AN4=runs/an4 "12 languages=runs/voxlingua"
+python tools/readme_audits.py demo=runs/audit AN4=runs/an4 "12 languages=runs/voxlingua"
 """
 
 from __future__ import annotations

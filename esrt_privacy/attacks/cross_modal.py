@@ -71,9 +71,10 @@ def train_cross_modal(
     best: CrossModal | None = None
     for features in feature_candidates(capture, own, trim=True):
         rows = features.of(capture, own)
+        solve = ridge(rows, means[place] - centre)
         found = [
             # Towards the speaker's mean voice: what varies from recording to recording is no part of it.
-            ("regression", *_regression(rows, means[place], penalty, centre))
+            ("regression", solve(penalty)[:2], (np.eye(len(centre)), -centre))
             for penalty in PENALTIES
         ] + [
             ("correlation", *_correlation(rows, heard, means[place], shrinkage))
@@ -89,13 +90,6 @@ def train_cross_modal(
 
 
 Map = tuple[np.ndarray, np.ndarray]
-
-
-def _regression(
-    rows: np.ndarray, targets: np.ndarray, penalty: float, centre: np.ndarray
-) -> tuple[Map, Map]:
-    weights, offset, _ = ridge(rows, targets - centre, penalty)
-    return (weights, offset), (np.eye(len(centre)), -centre)
 
 
 def _correlation(

@@ -96,8 +96,10 @@ def _by_shares(
     rows = pooled(coarse, training, trim=False).astype(np.float64)
     mean, scale = rows.mean(axis=0), np.maximum(rows.std(axis=0), _TINY)
 
+    solve = ridge((rows - mean) / scale, truth)
+
     def of(penalty: float) -> Predict:
-        weights, offset, _ = ridge((rows - mean) / scale, truth, penalty)
+        weights, offset, _ = solve(penalty)
         return lambda us: ((pooled(coarse, us, trim=False) - mean) / scale @ weights + offset)[:, 0]
 
     lines = [of(penalty) for penalty in PENALTIES]

@@ -7,8 +7,9 @@ same features, for classes logistic regression on these and on the statistics of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,8 @@ MOST_FEATURES = 100_000  # beyond, whole tensors would fill the memory
 MOST_DIRECTIONS = 512  # principal directions kept
 _TINY = 1e-8
 Floats = np.ndarray
+Solved = tuple[Floats, Floats, tuple[str, ...]]  # weights, offset, classes
+Solver = Callable[[float], Solved]  # by the strength of shrinkage or penalty
 
 
 class Reading(Protocol):
@@ -105,13 +108,13 @@ def train_linear(
 ) -> LinearHead:
     """See `heads.train_head`. Features and shrinkage are those with the least development error."""
     best: LinearHead | None = None
-    solve = {"embedding": _discriminant, "classes": _logistic, "regression": ridge}[task]
     strengths = SHRINKAGES if task == "embedding" else PENALTIES
     for features in _readings(capture, training, task, trim):
         own = features.of(capture, training)
         watched = features.of(capture, development)
+        solve = SOLVERS[task](own, labels)
         for strength in strengths if len(development) else (UNWATCHED,):
-            weights, offset, classes = solve(own, labels, strength)
+            weights, offset, classes = solve(strength)
             answers = watched @ weights + offset
             error = _error(answers, development_labels, classes, task)
             if best is None or error < best.curve[0][1]:
@@ -153,28 +156,34 @@ def discriminant(rows: Floats, speakers: np.ndarray, shrinkage: float) -> Floats
     return np.asarray(whitening @ directions[:kept].T)
 
 
-def _discriminant(
-    rows: Floats, labels: np.ndarray, strength: float
-) -> tuple[Floats, Floats, tuple[str, ...]]:
+def _discriminant(rows: Floats, labels: np.ndarray, strength: float) -> Solved:
     weights = discriminant(rows, labels, strength)
     return weights, -rows.mean(axis=0) @ weights, tuple(sorted(set(labels.tolist())))
 
 
-def ridge(
-    rows: Floats, labels: np.ndarray, strength: float
-) -> tuple[Floats, Floats, tuple[str, ...]]:
-    """Least squares with a penalty (Hoerl & Kennard 1970, doi:10.1080/00401706.1970.10488634)."""
+def ridge(rows: Floats, labels: np.ndarray) -> Solver:
+    """Least squares with a penalty (Hoerl & Kennard 1970, doi:10.1080/00401706.1970.10488634), for any strength of it.
+
+    The penalty moves no principal direction of the rows, so these are found once for all strengths, by the smaller of
+    both Gram matrices.
+    """
     targets = np.asarray(labels, dtype=np.float64).reshape(len(labels), -1)
     mean, level = targets.mean(axis=0), rows.mean(axis=0)
-    centred = rows - level
-    penalty = strength * len(rows) * np.eye(rows.shape[1])
-    weights = np.linalg.solve(centred.T @ centred + penalty, centred.T @ (targets - mean))
-    return weights, mean - level @ weights, ()
+    centred, rest = rows - level, targets - mean
+    few = len(rows) < rows.shape[1]
+    spread, axes = np.linalg.eigh(centred @ centred.T if few else centred.T @ centred)
+    along = axes.T @ (rest if few else centred.T @ rest)
+
+    def solved(strength: float) -> Solved:
+        damped = np.maximum(spread, 0.0) + strength * len(rows)
+        weights = axes @ (along / damped[:, None])
+        weights = centred.T @ weights if few else weights
+        return weights, mean - level @ weights, ()
+
+    return solved
 
 
-def _logistic(
-    rows: Floats, labels: np.ndarray, strength: float
-) -> tuple[Floats, Floats, tuple[str, ...]]:
+def _logistic(rows: Floats, labels: np.ndarray, strength: float) -> Solved:
     from sklearn.linear_model import LogisticRegression
 
     # Each class counts alike, however many utterances it has: rare ones would never be answered.
@@ -184,6 +193,13 @@ def _logistic(
     if weights.shape[1] == 1:  # of two classes scikit-learn keeps the second's only
         weights, offset = np.hstack([-weights, weights]) / 2, np.r_[-offset, offset] / 2
     return weights, offset, tuple(str(name) for name in model.classes_)
+
+
+SOLVERS: dict[Task, Callable[[Floats, np.ndarray], Solver]] = {
+    "embedding": lambda rows, labels: partial(_discriminant, rows, labels),
+    "classes": lambda rows, labels: partial(_logistic, rows, labels),
+    "regression": ridge,
+}
 
 
 def _error(answers: Floats, truth: np.ndarray, classes: tuple[str, ...], task: Task) -> float:
@@ -279,10 +295,12 @@ def _principal(centred: Floats) -> Floats:
     count, size = centred.shape
     if size <= count:
         _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))
-        return np.asarray(axes[:, ::-1][:, :MOST_DIRECTIONS])
+        return np.asarray(axes[:, ::-1][:, :MOST_DIRECTIONS], dtype=centred.dtype)
     strength, left = np.linalg.eigh((centred @ centred.T).astype(np.float64))
     kept = np.flatnonzero(strength > 1e-6 * strength[-1])[::-1][:MOST_DIRECTIONS]
-    return np.asarray(centred.T @ (left[:, kept] / np.sqrt(strength[kept])))
+    # In the rows' own precision: of whole tensors this product is most of what a linear head costs.
+    turned = (left[:, kept] / np.sqrt(strength[kept])).astype(centred.dtype)
+    return np.asarray(centred.T @ turned)
 
 
 def _log_softmax(values: Floats) -> Floats:

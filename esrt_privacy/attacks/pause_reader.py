@@ -102,8 +102,9 @@ def _candidates(
         view = _View.fitted(capture, training, masks, equal)
         rows, targets = view.learnt(training, masks, seed)
         scale = "channels of equal scale" if equal else "channels as they are"
+        solve = ridge(rows, targets)
         for penalty in PENALTIES:
-            weights, offset, _ = ridge(rows, targets, penalty)
+            weights, offset, _ = solve(penalty)
             yield f"each vector, {scale}", view.reading(_linear(weights, offset))
         if view.context and not equal:
             network = _network(rows, targets, seed)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from esrt_privacy.attacks.heads import HEADS, train_head
-from esrt_privacy.attacks.heads_linear import discriminant
+from esrt_privacy.attacks.heads_linear import discriminant, ridge
 from esrt_privacy.attacks.heads_networks import EMBEDDING, NETWORKS
 from esrt_privacy.attacks.heads_training import _crops
 from esrt_privacy.attacks.scoring import pairs_eer
@@ -159,3 +159,16 @@ def test_crops_are_stretches_of_one_length_and_short_ones_are_repeated():
     assert 25 <= cut.shape[1] <= 60
     assert set(cut[0].tolist()) == {0.0, 1.0, 2.0}
     assert (cut[1:].diff(dim=1) == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(50, 20), (20, 50)])
+@pytest.mark.parametrize("strength", [1e-3, 1.0])
+def test_ridge_solves_the_normal_equations_whichever_side_is_smaller(shape, strength):
+    rng = np.random.default_rng(0)
+    rows, targets = rng.normal(3.0, 1.0, shape), rng.normal(size=(shape[0], 2))
+    weights, offset, _ = ridge(rows, targets)(strength)
+    centred, rest = rows - rows.mean(axis=0), targets - targets.mean(axis=0)
+    penalty = strength * shape[0] * np.eye(shape[1])
+    expected = np.linalg.solve(centred.T @ centred + penalty, centred.T @ rest)
+    assert weights == pytest.approx(expected, abs=1e-9)
+    assert rows.mean(axis=0) @ weights + offset == pytest.approx(targets.mean(axis=0))

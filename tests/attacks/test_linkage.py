@@ -42,6 +42,21 @@ def test_the_recording_is_found_among_candidates(found):
     assert any("bit by bit" in note for note in first.notes)
 
 
+def test_the_true_length_is_no_floor_of_a_search(found):
+    """A tensor of fixed size does not state it: who finds a recording by the length has read it off the tensor."""
+    first = found["qformer.recording-top-1"]
+    assert set(first.floors) == {"chance"}
+    assert any("told its true length would find it in 100%" in note for note in first.notes)
+    assert first.verdict == "leaks"
+
+
+def test_a_search_weighs_what_is_read_off_well():
+    """The length alone is in these tensors: beside 160 values that are not, it still finds the recording."""
+    leaks = {"qformer": {"duration": 4.0}, "transparent": STRONG, "mel": STRONG}
+    top = attacked(people(24, 5), leaks)["qformer.recording-top-10"]
+    assert top.estimate.low > 1.5 * top.floors["chance"].value
+
+
 def test_no_leak_is_never_claimed():
     leaks = {"qformer": {}, "transparent": STRONG, "mel": STRONG}
     found = attacked(people(24, 5, seed=3), leaks)
