@@ -11,6 +11,8 @@ from esrt_privacy.findings import Interval, Run, write_run
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.measures.trial_bootstrap import eer_speaker_bootstrap
 from esrt_privacy.replicates import write_replicates
+from esrt_privacy.reports.compare import LoadedRun, compare_runs
+from esrt_privacy.reports.compare_record import Comparison as RunComparison
 from tests.reports.fake_run import fake_run, finding
 
 SPEAKERS = tuple(f"s{n:02}" for n in range(16))
@@ -85,3 +87,8 @@ def _draft(
         speakers=len(SPEAKERS),
     )
     return Draft(figure, (floor,), 100.0, 0, True, "always")
+
+
+def compared(a: Path, b: Path) -> RunComparison:
+    """Both runs held against each other."""
+    return compare_runs(LoadedRun.read(a), LoadedRun.read(b), "esrt-privacy report compare a b")

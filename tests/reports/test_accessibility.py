@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from esrt_privacy.bandwidth.experiment import measure
+from esrt_privacy.bandwidth.options import BandwidthRequest
 from esrt_privacy.bandwidth.report import write_report as write_bandwidth_page
-from esrt_privacy.findings import Run, write_run
+from esrt_privacy.findings import Run
 from esrt_privacy.reports import compare_page
 from esrt_privacy.reports.build import Built
-from esrt_privacy.reports.compare import compared
 from esrt_privacy.validity.report import write_page as write_validity_page
 from tests.reports.browsing import DESK, PHONE, opened, over_the_edge
-from tests.reports.compared_runs import audited
-from tests.reports.fake_bandwidth import fake_bandwidth
-from tests.reports.fake_run import fake_run
+from tests.reports.compared_runs import audited, compared
 from tests.validity.fake_validity import fake_validity
 
 if TYPE_CHECKING:
@@ -27,13 +26,27 @@ WCAG_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 @pytest.fixture(scope="module")
 def pages(
-    whole_report: tuple[Run, Built], tmp_path_factory: pytest.TempPathFactory
+    whole_report: tuple[Run, Built],
+    tiny_speech: Path,
+    tiny_system: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Path]:
     """The path of each page by its kind."""
     folder = tmp_path_factory.mktemp("pages")
     audited(folder / "a")
     audited(folder / "b", errors=0.3, strength=2.0, seed=1)
-    write_run(fake_run(folder / "c"), folder / "c")
+    audited(folder / "c", errors=0.3, people=1)
+    bandwidth = measure(
+        BandwidthRequest(
+            samples=8,
+            corpus=str(tiny_speech),
+            system=str(tiny_system),
+            listened=0,
+            languages=4,
+            connection=False,
+            command="esrt-privacy bandwidth --samples 8",
+        )
+    )
     for name in ("alike", "apart", "bandwidth", "validity"):
         (folder / name).mkdir()
     return {
@@ -42,7 +55,7 @@ def pages(
             compared(folder / "a", folder / "b"), folder / "alike"
         ),
         "unpaired": compare_page.write_page(compared(folder / "a", folder / "c"), folder / "apart"),
-        "bandwidth": write_bandwidth_page(fake_bandwidth(), folder / "bandwidth"),
+        "bandwidth": write_bandwidth_page(bandwidth, folder / "bandwidth"),
         "validity": write_validity_page(fake_validity(), folder / "validity"),
     }
 

@@ -14,21 +14,17 @@ from esrt_privacy.errors import ReportError
 from esrt_privacy.findings import Interval, write_run
 from esrt_privacy.replicates import FigureReplicates, write_replicates
 from esrt_privacy.reports import compare_page, compare_record, compare_tables
-from esrt_privacy.reports.compare import LoadedRun, compare_runs, matched
+from esrt_privacy.reports.compare import matched
 from esrt_privacy.reports.compare_record import (
     Change,
     Comparison,
     read_comparison,
     write_comparison,
 )
-from tests.reports.compared_runs import audited
+from tests.reports.compared_runs import audited, compared
 from tests.reports.fake_run import fake_run, finding
 
 HOSTILE = "[red]x|y</td><script>alert(1)</script>`*_\n\u202e@you"
-
-
-def compared(a: Path, b: Path) -> Comparison:
-    return compare_runs(LoadedRun.read(a), LoadedRun.read(b), "esrt-privacy report compare a b")
 
 
 def by_metric(comparison: Comparison) -> dict[str, Change]:
