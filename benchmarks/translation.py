@@ -17,7 +17,8 @@ from dataclasses import replace
 import torch
 
 from esrt_privacy.corpora import load_corpus
-from esrt_privacy.evaluation.translation import TranslationOptions, load_model, translate
+from esrt_privacy.evaluation.translation import TranslationOptions, translate
+from esrt_privacy.systems.whole import load_model
 
 LANGUAGES = ("spa", "deu", "fra", "ita", "jpn", "por")
 

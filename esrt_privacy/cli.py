@@ -301,13 +301,12 @@ def translate(
     """Recognise and translate recordings; edge and cloud in one process, or the cloud elsewhere."""
     from esrt_privacy.evaluation.translation import (
         TranslationOptions,
-        Translator,
         load_recordings,
-        load_translator,
         print_translations,
         write_translations,
     )
     from esrt_privacy.evaluation.translation import translate as run
+    from esrt_privacy.systems.whole import Translator, load_translator
     from esrt_privacy.terminal import console, reporter
     from esrt_privacy.wire.remote import RemoteRequest, connect
 
@@ -444,12 +443,8 @@ def evaluate(
     """Score recognition (WER, CER) and translation (chrF, spBLEU), greedy beside beam search."""
     from esrt_privacy.evaluation.evaluate import evaluate as run
     from esrt_privacy.evaluation.evaluate import scores_table, write_evaluation
-    from esrt_privacy.evaluation.translation import (
-        TranslationOptions,
-        drawn,
-        load_recordings,
-        load_translator,
-    )
+    from esrt_privacy.evaluation.translation import TranslationOptions, drawn, load_recordings
+    from esrt_privacy.systems.whole import load_translator
     from esrt_privacy.terminal import console, reporter
 
     widths = _widths(beam)

@@ -23,8 +23,9 @@ from train_reference import OUT
 
 from esrt_privacy.corpora import Corpus, Utterance
 from esrt_privacy.esrt.model import EsrtModel
-from esrt_privacy.evaluation.evaluate import Score, evaluate, recognition_errors, without_nan
+from esrt_privacy.evaluation.evaluate import Score, evaluate, without_nan
 from esrt_privacy.evaluation.translation import TranslationOptions
+from esrt_privacy.judges.errors import recognition_errors
 from esrt_privacy.measures.translation import chrf
 
 LANGUAGES = ("eng", "spa", "deu", "fra", "ita", "jpn")

@@ -26,7 +26,10 @@ RECONSTRUCTION = "reconstruction"  # judged by ear, so it runs by a path of its 
 # In the order in which a report shows them.
 MODULES: dict[str, str] = {
     name: f"esrt_privacy.attacks.{name}"
-    for name in ("speaker", "linkage", "language", "duration", "attributes", "structure")
+    for name in (
+        *("speaker", "linkage", "language", "duration", "attributes", "structure"),
+        "reading",
+    )
 }
 
 

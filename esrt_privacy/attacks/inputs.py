@@ -36,3 +36,5 @@ class Inputs:
     trials: TrialList | None = None
     reconstructions: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     weights: Path | None = None  # a folder to look for model weights in, before the fetched ones
+    model: str = ""  # as the system was asked for, where its cloud half can be loaded too
+    allow_remote_code: bool = False  # the user's consent to the code of the system's publisher

@@ -28,6 +28,7 @@ FAMILIES: dict[str, str] = {
     "language": "Which language is spoken, among known ones and when it may be another?",
     "duration": "How long was the recording, and when was there speech in it?",
     "attributes": "What of the speaker is given away: sex, age group, accent, emotion, whatever the corpus labels?",
+    "reading": "What was said, read off the tensor by the system's own cloud half?",
     "structure": "Do tensors without any label fall into groups: voices, languages, lengths, sexes?",
 }
 

@@ -39,6 +39,8 @@ class Target:
     budget: float
     trials: TrialList | None = None
     weights: Path | None = None  # a folder to look for model weights in
+    model: str = ""  # as the system was asked for
+    allow_remote_code: bool = False  # the user's consent to its publisher's code
 
     def inputs(self, taps: Iterable[str]) -> Inputs:
         """What an attack on these taps gets to see."""
@@ -55,6 +57,8 @@ class Target:
             budget=self.budget,
             trials=self.trials,
             weights=self.weights,
+            model=self.model,
+            allow_remote_code=self.allow_remote_code,
             reconstructions={
                 tap: Reconstructed(path, captures[tap], self.tests)
                 for tap, path in self.inverters.items()

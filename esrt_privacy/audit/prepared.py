@@ -107,6 +107,8 @@ def prepare(request: AuditRequest, name: str, report: Reporter) -> Prepared:
         budget=plan.budget,
         trials=trials,
         weights=request.weights,
+        model=name,
+        allow_remote_code=request.allow_remote_code,
     )
     fingerprints = {f"system at {tap}": target.capture(tap).system_fingerprint for tap in read}
     fingerprints |= {f"capture at {tap}": target.capture(tap).fingerprint for tap in read}

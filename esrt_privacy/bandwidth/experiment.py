@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from esrt_privacy.bandwidth.tensors import TensorFormat
     from esrt_privacy.captures import Capture
     from esrt_privacy.corpora import Corpus
-    from esrt_privacy.evaluation.translation import Translator
     from esrt_privacy.systems.base import System
+    from esrt_privacy.systems.whole import Translator
 
 ENOUGH_SECONDS = 90.0  # of speech for the break-even's joined recordings: three streams' worth
 LIBRARIES = ("av", "numpy", "safetensors", "torch", "zstandard")
@@ -239,7 +239,7 @@ def _listen(
 
 
 def _model(name: str, request: BandwidthRequest) -> Translator:
-    from esrt_privacy.evaluation.translation import load_translator
+    from esrt_privacy.systems.whole import load_translator
 
     return load_translator(name, request.weights, request.allow_remote_code)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from esrt_privacy.corpora import Corpus, Utterance
-    from esrt_privacy.evaluation.translation import CloudHalf, Translator
+    from esrt_privacy.systems.whole import CloudHalf, Translator
 
 ENGLISH = "eng"
 MOST_TOKENS = 160  # of a transcript
@@ -119,7 +119,7 @@ def scored(utterance: Utterance) -> bool:
 
 def word_error_rate(utterances: Sequence[Utterance], said: Sequence[str], seed: int) -> Interval:
     """WER after Whisper's normalisation, as a fraction, with a 95% interval over speakers."""
-    from esrt_privacy.evaluation.evaluate import recognition_errors
+    from esrt_privacy.judges.errors import recognition_errors
 
     counts = recognition_errors([u.text or "" for u in utterances], said, ENGLISH)
     estimate = speaker_bootstrap_ratio(

@@ -17,12 +17,11 @@ from esrt_privacy.errors import CorpusError, ReportError
 from esrt_privacy.evaluation.translation import (
     Translated,
     TranslationOptions,
-    Translator,
     translate,
     wrong_language_share,
 )
+from esrt_privacy.judges.errors import BY_CHARACTER, recognition_errors
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
-from esrt_privacy.measures.text import ErrorCount, character_errors, word_errors
 from esrt_privacy.measures.translation import chrf, spbleu
 from esrt_privacy.progress import Reporter, silent
 
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from esrt_privacy.corpora import Corpus
+    from esrt_privacy.systems.whole import Translator
 
-# Written without blanks between words: their recognition is counted in characters.
-BY_CHARACTER = frozenset({"cmn", "yue", "jpn", "tha", "lao", "khm", "mya"})
 TRANSCRIPTION = ""  # stands for a target where no translation was asked for
 
 
@@ -227,23 +225,6 @@ def _score(
         estimate.n,
         estimate.method,
     )
-
-
-def recognition_errors(
-    texts: Sequence[str], heard: Sequence[str], language: str
-) -> list[ErrorCount]:
-    """Of each recording the errors in what was heard, after normalisation: in words, or in characters where
-    words are not told apart."""
-    from esrt_privacy.judges.recogniser import normalise
-
-    pairs = [
-        (normalise(text, language), normalise(said, language))
-        for text, said in zip(texts, heard, strict=True)
-    ]
-    if language not in BY_CHARACTER:
-        return [word_errors(text, said) for text, said in pairs]
-    # Blanks between characters are the normaliser's, not the writer's.
-    return [character_errors("".join(a.split()), "".join(b.split())) for a, b in pairs]
 
 
 def _moved(answers: list[str]) -> list[str]:

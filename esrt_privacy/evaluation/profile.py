@@ -213,7 +213,7 @@ def _cloud_parts(options: ProfileOptions, dtype: torch.dtype) -> tuple[Any, Any,
     from esrt_privacy.esrt.llm import load_llm, merged
     from esrt_privacy.esrt.model_config import model_preset
     from esrt_privacy.esrt.projector import Projector
-    from esrt_privacy.evaluation.translation import load_model
+    from esrt_privacy.systems.whole import load_model
 
     if not options.random:
         model = load_model(options.model, options.weights)

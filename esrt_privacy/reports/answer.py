@@ -14,6 +14,7 @@ from esrt_privacy.reports.wording import HEADLINE_ORDER, audited_findings, plain
 if TYPE_CHECKING:
     from esrt_privacy.reports.claim_rules import ClaimVerdict
 
+WORDS = "which words are said"
 SUBJECTS: dict[str, str] = {
     "speaker": "who is speaking",
     "linkage": "which recordings belong together",
@@ -21,11 +22,11 @@ SUBJECTS: dict[str, str] = {
     "duration": "how long the recording is",
     "attributes": "traits of the speaker such as sex or age",
     "structure": "groups among recordings without any label",
+    "reading": WORDS,
 }
 REBUILT = {
     "reconstruction": "how speech can be rebuilt"
 }  # each of its metrics has a subject of its own
-WORDS = "which words are said"
 SOUND = "how the speech sounds"
 VOICE = "whose voice it is, from rebuilt speech"
 LENGTH = SUBJECTS["duration"]
@@ -39,7 +40,7 @@ class Subject:
 
     name: str
     verdict: Verdict
-    lead: Finding  # the first finding with that verdict
+    lead: Finding  # the first finding with that verdict, measured if any is
     findings: tuple[Finding, ...]
 
 
@@ -64,7 +65,7 @@ def subjects(findings: Iterable[Finding]) -> tuple[Subject, ...]:
         gathered.setdefault(subject_of(finding), []).append(finding)
     found = []
     for name, group in gathered.items():
-        lead = min(group, key=lambda f: HEADLINE_ORDER.index(f.verdict))
+        lead = min(group, key=lambda f: (HEADLINE_ORDER.index(f.verdict), f.estimate.value is None))
         found.append(Subject(name, lead.verdict, lead, tuple(group)))
     return tuple(sorted(found, key=lambda s: HEADLINE_ORDER.index(s.verdict)))
 

@@ -58,7 +58,8 @@ ATTACKER_HOLDS: Mapping[Attacker, str] = {
     "number of pairs of audio and tensor, and trains networks on them.",
     "cross-modal": "As semi-informed, and holds an ordinary voice recording of the person "
     "looked for.",
-    "white-box": "As semi-informed, and computes gradients through the part that runs on the "
+    "white-box": "As semi-informed, and holds the published weights whole: runs the part in the "
+    "cloud too, and computes gradients through the part that runs on the "
     "device. The strongest attacker considered.",
 }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from esrt_privacy.esrt.answers import Answer
-    from esrt_privacy.evaluation.translation import CloudHalf
+    from esrt_privacy.systems.whole import CloudHalf
 
 Event = Piece | WireAnswer
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import grpc.aio
     from torch import Tensor
 
-    from esrt_privacy.evaluation.translation import CloudHalf
+    from esrt_privacy.systems.whole import CloudHalf
 
 KEEPALIVE_MS = 60_000  # a peer that answers no ping for KEEPALIVE_ANSWER_MS is gone
 KEEPALIVE_ANSWER_MS = 20_000

@@ -24,7 +24,7 @@ from esrt_privacy.wire.server import ServeOptions, require_safe, serve
 from esrt_privacy.wire.tensors import WireShape
 
 if TYPE_CHECKING:
-    from esrt_privacy.evaluation.translation import CloudHalf
+    from esrt_privacy.systems.whole import CloudHalf
 
 CACHE_FILE = "features.sqlite"  # in the cache folder
 NO_CACHE = "none"

@@ -40,7 +40,9 @@ def test_an_attack_may_have_taps_and_seeds_of_its_own(tmp_path):
 def test_shipped_plans_run_every_attack_with_three_seeds_or_more(name):
     plan = shipped_plan(name)
     assert {attack.name for attack in plan.attacks} == {*MODULES, RECONSTRUCTION}
-    assert all(len(plan.seeds_of(attack)) >= 3 for attack in plan.attacks)
+    # Reading trains nothing, so it has no seeds to vary over.
+    trained = [attack for attack in plan.attacks if attack.name != "reading"]
+    assert all(len(plan.seeds_of(attack)) >= 3 for attack in trained)
 
 
 def test_every_family_has_a_command():

@@ -14,13 +14,13 @@ from esrt_privacy.evaluation.translation import (
     Translated,
     TranslationOptions,
     drawn,
-    load_model,
     load_recordings,
     print_translations,
     translate,
     write_translations,
     wrong_language_share,
 )
+from esrt_privacy.systems.whole import load_model
 
 FAST = TranslationOptions(("deu", "fra"), batch=2, most_tokens=6)
 

@@ -50,7 +50,7 @@ def test_it_asked_everything_that_the_default_audit_asks(run: Run) -> None:
     asked = {finding.attack for finding in run.findings if finding.tap == "qformer"}
     assert asked == {
         *("speaker", "linkage", "language", "duration", "attributes", "structure"),
-        "reconstruction",
+        *("reading", "reconstruction"),
     }
     assert run.examples and run.det_curves and run.budget
 
