@@ -36,6 +36,9 @@ def shipped(room: str, name: str) -> dict[str, Any]:
 
 def misfit(document: object, schema: dict[str, Any]) -> tuple[str, str] | None:
     """Where a document does not fit, as a dotted path (empty: as a whole), and why; None where it fits."""
+    if _fits(document, schema):
+        return None
+    # Only of what does not fit is the reason looked for, by the validator that knows which one helps.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -43,6 +46,16 @@ def misfit(document: object, schema: dict[str, Any]) -> tuple[str, str] | None:
     if error is None:
         return None
     return ".".join(str(part) for part in error.absolute_path), error.message
+
+
+def _fits(document: object, schema: dict[str, Any]) -> bool:
+    """Whether a document fits for certain, a hundred times as fast; False where that cannot be said."""
+    import jsonschema_rs
+
+    try:
+        return bool(jsonschema_rs.validator_for(schema).is_valid(document))
+    except (ValueError, OverflowError):  # NaN, lone surrogates, numbers beyond 64 bits
+        return False
 
 
 @dataclass(frozen=True)
