@@ -113,7 +113,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--continue-shipped", action="store_true")
     parser.add_argument("--only", choices=["frames", "table", "stages"], default=None)
-    parser.add_argument("--stage-steps", default="1000,500,1300", help="of each of the three stages")
+    parser.add_argument(
+        "--stage-steps", default="1000,500,1300", help="of each of the three stages"
+    )
     parser.add_argument("--stage-batch", type=int, default=8)
     parser.add_argument("--stage-rate", type=float, default=3e-4, help="learning rate")
     parser.add_argument("--stage-warm-up", type=int, default=100, help="steps")

@@ -3,7 +3,8 @@
 Self-attention over the vectors, then each vector expands into a stretch of time, then convolutions. It has two canvases
 for time: on the absolute one vector i fills the i-th part of the 30 s window (frame-synchronous taps, mel patches); on
 the relative one the vectors share out the utterance's own length (queries that follow the speech). The convolutions see
-both. On the transparent tensor this learns in minutes where a decoder that attends from time positions did not.
+both. Vectors in another order are put into that of time first, by a matrix that starts as `time_order` found it. On the
+transparent tensor this learns in minutes where a decoder that attends from time positions did not.
 """
 
 from __future__ import annotations
@@ -36,9 +37,15 @@ class InverterConfig:
     channels: int = 176
     blocks: int = 5
     relative: int = 96
+    reorders: bool = False  # whether a matrix puts the vectors into the order of time
 
     def __post_init__(self) -> None:
-        for name, size in asdict(self).items():
+        sizes = asdict(self)
+        if type(sizes.pop("reorders")) is not bool:
+            raise ValueError("reorders must be true or false")
+        if self.reorders and self.vectors > MAX_CONTEXT:
+            raise ValueError(f"more than {MAX_CONTEXT} vectors are not reordered")
+        for name, size in sizes.items():
             if type(size) is not int or not 0 < size <= LARGEST_SIZE:
                 raise ValueError(f"{name} must be a whole number from 1 to {LARGEST_SIZE:,}")
         if max(self.blocks, self.context_layers) > MOST_LAYERS:
@@ -76,6 +83,7 @@ class Inverter(nn.Module):
         self.register_buffer("input_mean", torch.zeros(c.width))
         self.register_buffer("input_scale", torch.ones(c.width))
         self.register_buffer("mel_mean", torch.zeros(c.mel_bins))
+        self.order = nn.Parameter(torch.eye(c.vectors)) if c.reorders else None
         self.enter = nn.Linear(c.width * c.group, c.context)
         self.place = nn.Parameter(torch.randn(1, groups, c.context) * 0.02)
         layer = nn.TransformerEncoderLayer(
@@ -118,7 +126,8 @@ class Inverter(nn.Module):
         lengths = lengths.clamp(MIN_FRAMES, MEL_FRAMES)
         longest = int(lengths.max())
         spread = context.repeat_interleave(c.group, dim=1)[:, : c.vectors]
-        joined = torch.cat([x, spread], dim=-1)
+        ordered = x if self.order is None else self.order @ x
+        joined = torch.cat([ordered, spread], dim=-1)
         needed = min(c.vectors, math.ceil(longest / c.frames))
         absolute = (
             self.expand(joined[:, :needed]).unflatten(-1, (c.frames, c.absolute)).flatten(1, 2)

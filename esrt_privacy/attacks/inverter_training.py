@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from esrt_privacy.attacks.inverter import Inverter, InverterConfig
+from esrt_privacy.attacks.time_order import time_order
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.corpora.utterance import shown
@@ -103,10 +104,7 @@ def train_inverter(
             f" {LEAST_UTTERANCES} are needed; give a larger --train-corpus"
         )
     torch.manual_seed(options.seed)
-    vectors, width = tensors.shape
-    model = start_from or Inverter(InverterConfig(vectors, width, mel_bins=mels.shape[1]))
-    if start_from is None:
-        model.standardise(*_statistics(tensors, mels, utterances, options.seed))
+    model = start_from or _fresh(tensors, mels, utterances, options.seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=0.01)
     steps, spent, curve = _resume(checkpoint, model, optimiser)
     began = time.monotonic() - spent
@@ -152,6 +150,18 @@ def train_inverter(
     if progress is not None:
         progress(1.0, curve[-1])
     return model.eval(), curve
+
+
+def _fresh(tensors: Capture, mels: Capture, utterances: Sequence[Utterance], seed: int) -> Inverter:
+    """A new network, standardised on the training utterances, its vectors put into the order of time if need be."""
+    vectors, width = tensors.shape
+    order = time_order(tensors, mels, utterances, [frames_of(u) for u in utterances], seed)
+    config = InverterConfig(vectors, width, mel_bins=mels.shape[1], reorders=order is not None)
+    model = Inverter(config)
+    model.standardise(*_statistics(tensors, mels, utterances, seed))
+    if model.order is not None and order is not None:
+        model.order.data.copy_(order)
+    return model
 
 
 @torch.inference_mode()

@@ -210,6 +210,11 @@ def comments(attacked: Attacked) -> tuple[str, ...]:
         f" ({r.attacker.utterances} utterances, budget {r.attacker.budget})"
         for tap, r in attacked.outcome.taps.items()
     ]
+    said += [
+        f"attacker at {tap}: the vectors do not lie in the order of time and were put into it"
+        for tap, r in attacked.outcome.taps.items()
+        if r.attacker.model.config.reorders
+    ]
     said.append(f"positive control: {attacked.findings.control_words}")
     if "demo" in {u.corpus for u in attacked.outcome.corpus}:
         said.append(DEMO_IS_SYNTHETIC)
