@@ -77,7 +77,7 @@ def budget_svg(points: Sequence[BudgetPoint], name: str, alt: str) -> str:
         f"training ({first.amount_unit})"
         + (f"; {left_out} more lines are not drawn" if left_out else "")
     )
-    axes.set_ylabel(shortened(scale(first.metric, first.unit)))
+    axes.set_ylabel(shortened(scale(first.metric, first.unit), 22))  # whole in the title
     if lines:
         figure.legend(loc="outside upper left", frameon=False, ncols=2, fontsize=8)
     return inline_svg(figure, name, alt)
