@@ -57,3 +57,14 @@ def over_the_edge(page: "Page") -> list[str]:
             .concat(document.documentElement.scrollWidth > innerWidth ? ['the page itself'] : [])"""
     )
     return found
+
+
+def claims_below(page: "Page", screens: int) -> tuple[int, list[str]]:
+    """How many claims the page shows, and those whose verdict lies below so many screens."""
+    found: list[tuple[float, str]] = page.evaluate(
+        """() => [...document.querySelectorAll('#claims tbody tr:not(.kind), #claims .sums li')]
+            .map(row => [row.querySelector('.badge').getBoundingClientRect().bottom, row.innerText])"""
+    )
+    size = page.viewport_size
+    assert size is not None
+    return len(found), [text for bottom, text in found if bottom > screens * size["height"]]

@@ -10,7 +10,7 @@ import pytest
 from esrt_privacy.bandwidth.record import write_record
 from esrt_privacy.findings import Run, write_run
 from esrt_privacy.reports.build import Built, build_report
-from tests.reports.browsing import DESK, PHONE, opened, over_the_edge
+from tests.reports.browsing import DESK, PHONE, claims_below, opened, over_the_edge
 from tests.reports.fake_bandwidth import fake_bandwidth
 from tests.reports.fake_pictures import pictured
 from tests.reports.fake_run import finding
@@ -89,12 +89,7 @@ def test_the_verdict_on_each_claim_stands_on_the_first_two_screens(
 ) -> None:
     page, _ = opened(browser, whole_report[1].page, DESK)
     claims = len({c.claim for c in whole_report[1].report.claims})
-    found = page.evaluate(
-        """() => [...document.querySelectorAll('#claims tbody tr:not(.kind), #claims .sums li')]
-            .map(row => [row.querySelector('.badge').getBoundingClientRect().bottom, row.innerText])"""
-    )
-    assert len(found) == claims
-    assert [row for bottom, row in found if bottom > 2 * DESK["height"]] == []
+    assert claims_below(page, 2) == (claims, [])
     page.close()
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import published_example
 import pytest
@@ -13,6 +14,10 @@ from esrt_privacy.corpora import load_corpus
 from esrt_privacy.findings import FILE_NAME, Run, read_run
 from esrt_privacy.reports.claims import load
 from esrt_privacy.reports.record import Report, read_report_record
+from tests.reports.browsing import DESK, claims_below, opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
 PICTURE = published_example.DOCS / "example.png"
@@ -67,6 +72,13 @@ def test_its_parts_belong_together(report: Report) -> None:
     assert all(sentence in page for sentence in _plain(report.answer))
     assert page.count("<audio ") >= 5
     assert json.loads((published_example.EXAMPLE / "report.json").read_text())["system"]
+
+
+@pytest.mark.slow
+def test_its_verdicts_stand_on_the_first_two_screens(browser: "Browser", report: Report) -> None:
+    page, _ = opened(browser, published_example.EXAMPLE / "report.html", DESK)
+    assert claims_below(page, 2) == (len(report.claims), [])
+    page.close()
 
 
 def test_the_readme_shows_it() -> None:
