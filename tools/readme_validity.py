@@ -1,0 +1,122 @@
+"""The tables of docs/validity.md, from the folders of real runs; parts that were measured apart may lie apart.
+
+python tools/readme_validity.py runs/validate [runs/validate-power ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from esrt_privacy.findings import Interval
+from esrt_privacy.validity.record import (
+    FILE_NAME,
+    Coverage,
+    Detection,
+    FalseAlarms,
+    Validity,
+    read_record,
+)
+
+FIGURES = {
+    "eer": "EER",
+    "accuracy": "balanced accuracy",
+    "mae": "MAE; truth by the spread of speakers",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    options = parser.parse_args()
+    records = [read_record(folder / FILE_NAME) for folder in options.runs]
+    print("\n\n".join(tables(records)))
+
+
+def tables(records: Sequence[Validity]) -> list[str]:
+    """False alarms by source, coverage by figure, detections by label; what no record holds is left out."""
+    found = []
+    for source in ("simulated", "reruns"):
+        rows = [a for r in records for a in r.false_alarms if a.source == source]
+        if rows:
+            found.append(alarms(rows))
+    for figure, words in FIGURES.items():
+        cells = [c for r in records for c in r.coverage if c.figure == figure]
+        if cells:
+            found.append(coverage(words, cells))
+    planted = [d for r in records for d in r.power]
+    if planted:
+        found.append(power(planted))
+    return found
+
+
+def alarms(rows: Sequence[FalseAlarms]) -> str:
+    """Figures by numbers of speakers, the most alarms first."""
+    people = sorted({row.speakers for row in rows})
+    lines = [
+        f"| {rows[0].source}: said to leak | " + " | ".join(f"{n} speakers" for n in people) + " |",
+        "|---|" + "---|" * len(people),
+    ]
+    named: dict[str, dict[int, FalseAlarms]] = {}
+    for row in rows:
+        named.setdefault(row.statistic, {})[row.speakers] = row
+    worst = sorted(named, key=lambda n: -max(r.share.value or 0.0 for r in named[n].values()))
+    for name in worst:
+        cells = [
+            f"{held.alarms} of {held.sets}: {_share(held.share)}{_mark(held.standing)}"
+            if (held := named[name].get(n)) is not None
+            else ""
+            for n in people
+        ]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def coverage(words: str, cells: Sequence[Coverage]) -> str:
+    """Share of intervals with the truth in them, and their median width, by truth and speakers."""
+    people = sorted({cell.speakers for cell in cells})
+    lines = [
+        f"| {words} | " + " | ".join(f"{n} speakers" for n in people) + " |",
+        "|---|" + "---|" * len(people),
+    ]
+    for level in sorted({cell.level for cell in cells}):
+        row = {cell.speakers: cell for cell in cells if cell.level == level}
+        shown = [
+            f"{100 * (row[n].share.value or 0):.1f}%, width {row[n].median_width:.3g}{_mark(row[n].standing)}"
+            for n in people
+        ]
+        lines.append(f"| {level:g} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def power(rows: Sequence[Detection]) -> str:
+    """Share of planted leaks found, by label and strength."""
+    strengths = sorted({row.strength for row in rows}, reverse=True)
+    lines = [
+        "| planted, found at strength | " + " | ".join(f"{s:g}" for s in strengths) + " |",
+        "|---|" + "---|" * len(strengths),
+    ]
+    for label in dict.fromkeys(row.label for row in rows):
+        own = {row.strength: row for row in rows if row.label == label}
+        cells = [
+            f"{held.detected} of {held.reruns} ({held.bits:.2g} bit)"
+            if (held := own.get(s)) is not None
+            else ""
+            for s in strengths
+        ]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _share(share: Interval) -> str:
+    value, low, high = (100 * (x or 0.0) for x in (share.value, share.low, share.high))
+    return f"{value:.1f}% ({low:.1f} to {high:.1f})"
+
+
+def _mark(standing: str) -> str:
+    return "" if standing == "holds" else f" **{standing}**"
+
+
+if __name__ == "__main__":
+    main()
