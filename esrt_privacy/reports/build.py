@@ -9,7 +9,7 @@ from pathlib import Path
 
 from esrt_privacy.bandwidth.record import Bandwidth
 from esrt_privacy.errors import ReportError
-from esrt_privacy.findings import FILE_NAME, Run
+from esrt_privacy.findings import FILE_NAME, Finding, Run
 from esrt_privacy.reports import wording
 from esrt_privacy.reports.answer import answer, subjects
 from esrt_privacy.reports.claim_rules import ClaimVerdict, Evidence, verdicts
@@ -122,14 +122,12 @@ def report_record(
 
 def tallies(run: Run) -> tuple[Tally, ...]:
     """Verdicts by system and tap, in the run's order."""
-    places = dict.fromkeys((f.system, f.tap) for f in run.findings)
+    places: dict[tuple[str, str], list[Finding]] = {}
+    for finding in run.findings:
+        places.setdefault((finding.system, finding.tap), []).append(finding)
     return tuple(
-        Tally(
-            system=system,
-            tap=tap,
-            verdicts=wording.tally(f for f in run.findings if (f.system, f.tap) == (system, tap)),
-        )
-        for system, tap in places
+        Tally(system=system, tap=tap, verdicts=wording.tally(found))
+        for (system, tap), found in places.items()
     )
 
 

@@ -75,7 +75,9 @@ POSITION_MEANS: Mapping[Position, str] = {
 
 def plain(text: str) -> str:
     """`text` on one line without control and direction-changing characters."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(text.split())
 
 
 def figure(value: float | None, unit: str = "") -> str:

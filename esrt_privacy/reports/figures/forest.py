@@ -97,19 +97,21 @@ def interval_axes(rows: Sequence[ForestRow]) -> "tuple[Figure, Any]":
     heights = [1.2 + label.count("\n") for label in labels]
     places = [sum(heights[:number]) + height / 2 for number, height in enumerate(heights)]
     figure, axes = plot_axes(height=LINE_HEIGHT * sum(heights) + 0.55)
-    for place, row in zip(places, rows, strict=True):
-        interval, kind = row.interval, row.kind
-        if interval.low is not None and interval.high is not None:
-            axes.plot(
-                [interval.low, interval.high],
-                [place, place],
-                color=kind.colour,
-                linewidth=2,
-                solid_capstyle="butt",
-            )
+    # All of a kind at once: a long run has hundreds of rows.
+    for kind in dict.fromkeys(row.kind for row in rows):
+        own = [(at, row.interval) for at, row in zip(places, rows, strict=True) if row.kind is kind]
+        known = [(at, i) for at, i in own if i.low is not None and i.high is not None]
+        axes.hlines(
+            [at for at, _ in known],
+            [interval.low for _, interval in known],
+            [interval.high for _, interval in known],
+            color=kind.colour,
+            linewidth=2,
+        )
         axes.plot(
-            [interval.value],
-            [place],
+            [interval.value for _, interval in own],
+            [at for at, _ in own],
+            linestyle="none",
             marker=kind.marker,
             markersize=6,
             color=kind.colour,
