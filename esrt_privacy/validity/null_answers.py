@@ -232,6 +232,17 @@ def structure(crowd: Crowd, rng: np.random.Generator) -> Answers:
     return Answers(arrays, rows)
 
 
+def reading(crowd: Crowd, rng: np.random.Generator) -> Answers:
+    """Transcripts as wrong as those of another utterance, some speakers' more than others'."""
+    words = rng.integers(3, 15, len(crowd.who))
+    rates = 1 / (1 + np.exp(-(1.0 + crowd.spread(rng, 0.7))))
+    wrong = [rng.binomial(words, rates).astype(np.float64) for _ in range(2)]
+    return Answers(
+        {"errors": wrong[0], "words": words.astype(np.float64), "another": wrong[1]},
+        {"ids": crowd.ids, "speakers": crowd.names, "heard": ("",) * len(words)},
+    )
+
+
 NULLS: Mapping[str, AnswersOf] = {
     "speaker": speaker,
     "linkage": linkage,
@@ -239,6 +250,7 @@ NULLS: Mapping[str, AnswersOf] = {
     "duration": duration,
     "attributes": attributes,
     "structure": structure,
+    "reading": reading,
 }
 
 
