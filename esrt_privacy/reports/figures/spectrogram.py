@@ -74,5 +74,5 @@ def _few_colours(drawn: np.ndarray) -> bytes:
     small = io.BytesIO()
     picture = Image.fromarray(drawn[..., :3])
     reduced = picture.quantize(palette=palette, dither=Image.Dither.NONE)
-    reduced.save(small, format="png", optimize=True)
+    reduced.save(small, format="png", compress_level=6)  # more takes long for a twentieth
     return small.getvalue()
