@@ -152,7 +152,7 @@ class Cloud(AnsweringCloud):
         tokens = embedded(self.llm, ids)
         vectors = self.projector(wire.to(llm.device)).to(tokens.dtype)
         inputs = torch.cat([tokens[:, :1], vectors, tokens[:, 1:]], 1)
-        return llm.get_decoder()(inputs_embeds=inputs, use_cache=True).past_key_values
+        return llm.get_decoder()(inputs_embeds=inputs, use_cache=True).cache
 
     def _decoded(
         self, cache: Any, first: Tensor, beam: int, most_tokens: int, stream: TextStream | None
@@ -181,7 +181,7 @@ class Cloud(AnsweringCloud):
         output = llm.generate(
             first,
             attention_mask=seen.to(llm.device),
-            past_key_values=cache,
+            cache=cache,
             generation_config=options,
             streamer=stream,
         )

@@ -179,7 +179,7 @@ def _cloud(options: ProfileOptions) -> list[Figure]:
 
             def prefill(wire: torch.Tensor = wire, kept: list[Any] = kept) -> None:
                 output = llm.get_decoder()(inputs_embeds=projector(wire).to(dtype), use_cache=True)
-                kept[:] = [output.past_key_values]
+                kept[:] = [output.cache]
 
             doing = f"on {batch} prefixes of {positions} positions"
             with (
@@ -192,7 +192,7 @@ def _cloud(options: ProfileOptions) -> list[Figure]:
                 llm.generate(
                     torch.full((batch, 1), 2),
                     attention_mask=torch.ones(batch, positions + 1, dtype=torch.long),
-                    past_key_values=kept[0],
+                    cache=kept[0],
                     max_new_tokens=NEW_TOKENS,
                     min_new_tokens=NEW_TOKENS,
                     do_sample=False,

@@ -181,10 +181,8 @@ def greedy_tokens(
     ended = torch.zeros(len(heard), dtype=torch.bool)
     step, past = prompt, None
     while len(found) < most and not bool(ended.all()):
-        output = model(
-            encoder_outputs=(heard,), decoder_input_ids=step, past_key_values=past, use_cache=True
-        )
-        past = output.past_key_values
+        output = model(encoder_outputs=(heard,), decoder_input_ids=step, cache=past, use_cache=True)
+        past = output.cache
         logits = output.logits[:, -1]
         logits[:, never] = -torch.inf
         logits[:, timestamps:] = -torch.inf
