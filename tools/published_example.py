@@ -11,14 +11,19 @@ first screen, docs/example.png, by Chromium. The report names the command of the
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import chromium
 
 from esrt_privacy.findings import read_run
 from esrt_privacy.reports.build import Built, build_report
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ViewportSize
 
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLE = DOCS / "example"
@@ -37,8 +42,7 @@ PROFILE = (
     "--batch",
     "1",
 )
-SCREEN = {"width": 1120, "height": 1500}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SCREEN: ViewportSize = {"width": 1120, "height": 1500}
 
 
 def main() -> None:
@@ -77,18 +81,13 @@ def published(run: Path, bandwidth: Path, profile: Path, out: Path) -> Built:
 
 def first_screen(page: Path, picture: Path) -> None:
     """What a reader sees who opens the page."""
-    from playwright.sync_api import sync_playwright
-
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    found = chromium.path()
     if found is None:
         sys.exit("no Chromium (apt-get install chromium): the picture was not made")
-    as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=found, args=as_root)
-        sheet = browser.new_page(viewport=SCREEN)  # type: ignore[arg-type]
+    with chromium.launched(found) as browser:
+        sheet = browser.new_page(viewport=SCREEN)
         sheet.goto(page.resolve().as_uri())
         sheet.screenshot(path=picture)
-        browser.close()
 
 
 def _command(*words: str) -> None:

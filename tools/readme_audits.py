@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from esrt_privacy.findings import Finding, Interval, Run, read_run
-from esrt_privacy.reports.wording import with_bounds
+from esrt_privacy.findings import Run, read_run
+from esrt_privacy.reports.wording import figure, strongest_floor, with_bounds
 
 # What is asked in a few words, and the end of the finding's id.
 ROWS = (
@@ -55,23 +55,12 @@ def _cell(run: Run, attack: str, slug: str) -> str:
     found = next((f for f in run.findings if f.id.endswith(f"{attack}.{tap}.{slug}")), None)
     if found is None:
         return ""
-    floor = _strongest(found)
-    beside = [f"floor {_short(floor, found)}"] if floor is not None else []
+    strongest = strongest_floor(found)
+    beside = [] if strongest is None else [f"floor {figure(strongest[1].value, found.unit)}"]
     if found.control is not None:
         failed = "" if found.control_passed else ", failed"
-        beside.append(f"control {_short(found.control, found)}{failed}")
+        beside.append(f"control {figure(found.control.value, found.unit)}{failed}")
     return f"{with_bounds(found.estimate, found.unit)}; {'; '.join(beside)}: **{found.verdict}**"
-
-
-def _strongest(finding: Finding) -> Interval | None:
-    known = [f for f in finding.floors.values() if f.value is not None]
-    sign = 1 if finding.leaks_when == "higher" else -1
-    return max(known, key=lambda f: sign * (f.value or 0.0), default=None)
-
-
-def _short(interval: Interval, finding: Finding) -> str:
-    bare = Interval(value=interval.value, low=None, high=None)
-    return with_bounds(bare, finding.unit)
 
 
 if __name__ == "__main__":

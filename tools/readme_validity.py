@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from esrt_privacy.findings import Interval
+from esrt_privacy.reports.wording import NOT_MEASURED, figure, with_bounds
 from esrt_privacy.validity.record import (
     FILE_NAME,
     Coverage,
@@ -41,8 +42,8 @@ def tables(records: Sequence[Validity]) -> list[str]:
         rows = [a for r in records for a in r.false_alarms if a.source == source]
         if rows:
             found.append(alarms(rows))
-    for figure, words in FIGURES.items():
-        cells = [c for r in records for c in r.coverage if c.figure == figure]
+    for name, words in FIGURES.items():
+        cells = [c for r in records for c in r.coverage if c.figure == name]
         if cells:
             found.append(coverage(words, cells))
     planted = [d for r in records for d in r.power]
@@ -83,7 +84,7 @@ def coverage(words: str, cells: Sequence[Coverage]) -> str:
     for level in sorted({cell.level for cell in cells}):
         row = {cell.speakers: cell for cell in cells if cell.level == level}
         shown = [
-            f"{100 * (row[n].share.value or 0):.1f}%, width {row[n].median_width:.3g}{_mark(row[n].standing)}"
+            f"{figure(_percent(row[n].share.value), '%')}, width {_digits(row[n].median_width)}{_mark(row[n].standing)}"
             for n in people
         ]
         lines.append(f"| {level:g} | " + " | ".join(shown) + " |")
@@ -100,7 +101,7 @@ def power(rows: Sequence[Detection]) -> str:
     for label in dict.fromkeys(row.label for row in rows):
         own = {row.strength: row for row in rows if row.label == label}
         cells = [
-            f"{held.detected} of {held.reruns} ({held.bits:.2g} bit)"
+            f"{held.detected} of {held.reruns} ({_digits(held.bits)} bit)"
             if (held := own.get(s)) is not None
             else ""
             for s in strengths
@@ -110,8 +111,16 @@ def power(rows: Sequence[Detection]) -> str:
 
 
 def _share(share: Interval) -> str:
-    value, low, high = (100 * (x or 0.0) for x in (share.value, share.low, share.high))
-    return f"{value:.1f}% ({low:.1f} to {high:.1f})"
+    ends = {name: _percent(getattr(share, name)) for name in ("value", "low", "high")}
+    return with_bounds(share.model_copy(update=ends), "%")
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _digits(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:.3g}"
 
 
 def _mark(standing: str) -> str:

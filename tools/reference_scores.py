@@ -25,7 +25,7 @@ from esrt_privacy.corpora import Corpus, Utterance
 from esrt_privacy.esrt.model import EsrtModel
 from esrt_privacy.evaluation.evaluate import Score, evaluate, without_nan
 from esrt_privacy.evaluation.translation import TranslationOptions
-from esrt_privacy.judges.errors import recognition_errors
+from esrt_privacy.judges.transcripts import recognition_errors
 from esrt_privacy.measures.translation import chrf
 
 LANGUAGES = ("eng", "spa", "deu", "fra", "ita", "jpn")

@@ -27,7 +27,12 @@ RECONSTRUCTION = "reconstruction"  # judged by ear, so it runs by a path of its 
 MODULES: dict[str, str] = {
     name: f"esrt_privacy.attacks.{name}"
     for name in (
-        *("speaker", "linkage", "language", "duration", "attributes", "structure"),
+        "speaker",
+        "linkage",
+        "language",
+        "duration",
+        "attributes",
+        "structure",
         "reading",
     )
 }

@@ -73,7 +73,7 @@ def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> A
     Raises AttackError for a tap that does not leave the device, a system without a cloud half, and where no utterance
     can be read.
     """
-    from esrt_privacy.judges.errors import BY_CHARACTER, recognition_errors
+    from esrt_privacy.judges.transcripts import BY_CHARACTER, recognition_errors
 
     if tap.partition(".")[0] in TIME_TAPS:
         raise AttackError(f"the cloud half reads what leaves the device, not {tap}")

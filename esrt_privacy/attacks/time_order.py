@@ -50,19 +50,15 @@ def time_order(
         return None
     chosen = np.random.default_rng([seed, 11]).permutation(len(utterances))[:MOST_UTTERANCES]
     rows = _channels(np.stack([tensors.tensor(utterances[i]).float().numpy() for i in chosen]))
-    heard = [(mels.tensor(utterances[i]).float(), frames[i]) for i in chosen]
-    canvases = [
-        np.stack([_coarse(mel, end, vectors) for mel, end in _ends(heard, whole)])
-        for whole in (True, False)
+    canvases = [_canvases(mels.tensor(utterances[i]).float(), frames[i], vectors) for i in chosen]
+    targets = [
+        canvas - canvas.mean(axis=0) for canvas in map(np.stack, zip(*canvases, strict=True))
     ]
-    targets = [canvas - canvas.mean(axis=0) for canvas in canvases]
     held = np.arange(len(chosen)) % EVERY == 0
     as_it_is = max(_explained(np.eye(vectors), rows, target, held) for target in targets)
-    maps = [
-        (found, _explained(found, rows, target, held))
-        for found, target in _maps(rows, targets, held)
-    ]
-    best, explained = max(maps, key=lambda pair: pair[1])
+    maps = [_map(rows[~held], target[~held]) for target in targets]
+    shares = [_explained(m, rows, t, held) for m, t in zip(maps, targets, strict=True)]
+    best, explained = maps[int(np.argmax(shares))], max(shares)
     if explained < max(LEAST_EXPLAINED, as_it_is + MARGIN):
         return None
     size = np.linalg.norm(best, axis=1, keepdims=True)
@@ -81,31 +77,24 @@ def _channels(tensors: NDArray[np.float32]) -> Floats:
     return np.asarray(centred @ kept)
 
 
-def _ends(heard: Sequence[tuple[torch.Tensor, int]], whole: bool) -> list[tuple[torch.Tensor, int]]:
-    return [(mel, len(mel) if whole else max(1, end)) for mel, end in heard]
+def _canvases(mel: torch.Tensor, end: int, parts: int) -> tuple[Floats, Floats]:
+    """(parts, BANDS) means of the log-mel (frames, bins) in equal parts of the window, and of the time up to `end`."""
+    whole, spoken = (
+        torch.nn.functional.adaptive_avg_pool2d(stretch[None], (parts, BANDS))[0].double().numpy()
+        for stretch in (mel, mel[: max(1, end)])
+    )
+    return whole, spoken
 
 
-def _coarse(mel: torch.Tensor, end: int, parts: int) -> Floats:
-    """(parts, BANDS) means of the log-mel (frames, bins) up to a frame, in equal parts of the time."""
-    pooled = torch.nn.functional.adaptive_avg_pool2d(mel[None, :end], (parts, BANDS))
-    return np.asarray(pooled[0].numpy(), dtype=np.float64)
-
-
-def _maps(
-    rows: Floats, targets: Sequence[Floats], held: NDArray[np.bool_]
-) -> list[tuple[Floats, Floats]]:
-    """For each target the map that alternating least squares ends with, with its target."""
-    found = []
-    learnt = rows[~held]
-    for target in targets:
-        wanted = target[~held]
-        order = _start(learnt, wanted)
-        for _ in range(ROUNDS):
-            over_channels = _over_channels(order, learnt, wanted)
-            seen = (learnt @ over_channels).transpose(0, 2, 1).reshape(-1, learnt.shape[1])
-            order = _solved(seen, wanted.transpose(0, 2, 1).reshape(-1, wanted.shape[1])).T
-        found.append((order, target))
-    return found
+def _map(rows: Floats, target: Floats) -> Floats:
+    """(parts, vectors): what alternating least squares ends with."""
+    wanted = target.transpose(0, 2, 1).reshape(-1, target.shape[1])
+    order = _start(rows, target)
+    for _ in range(ROUNDS):
+        over_channels = _over_channels(order, rows, target)
+        seen = (rows @ over_channels).transpose(0, 2, 1).reshape(-1, rows.shape[1])
+        order = _solved(seen, wanted).T
+    return order
 
 
 def _start(rows: Floats, target: Floats) -> Floats:

@@ -119,7 +119,7 @@ def scored(utterance: Utterance) -> bool:
 
 def word_error_rate(utterances: Sequence[Utterance], said: Sequence[str], seed: int) -> Interval:
     """WER after Whisper's normalisation, as a fraction, with a 95% interval over speakers."""
-    from esrt_privacy.judges.errors import recognition_errors
+    from esrt_privacy.judges.transcripts import recognition_errors
 
     counts = recognition_errors([u.text or "" for u in utterances], said, ENGLISH)
     estimate = speaker_bootstrap_ratio(

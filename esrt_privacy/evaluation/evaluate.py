@@ -20,7 +20,7 @@ from esrt_privacy.evaluation.translation import (
     translate,
     wrong_language_share,
 )
-from esrt_privacy.judges.errors import BY_CHARACTER, recognition_errors
+from esrt_privacy.judges.transcripts import BY_CHARACTER, recognition_errors
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.measures.translation import chrf, spbleu
 from esrt_privacy.progress import Reporter, silent

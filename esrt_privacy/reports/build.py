@@ -9,14 +9,14 @@ from pathlib import Path
 
 from esrt_privacy.bandwidth.record import Bandwidth
 from esrt_privacy.errors import ReportError
-from esrt_privacy.findings import FILE_NAME, Finding, Run
+from esrt_privacy.findings import FILE_NAME, Run
 from esrt_privacy.reports import wording
 from esrt_privacy.reports.answer import answer, subjects
 from esrt_privacy.reports.claim_rules import ClaimVerdict, Evidence, verdicts
 from esrt_privacy.reports.claims import load
 from esrt_privacy.reports.evidence import gather
 from esrt_privacy.reports.markdown import write_markdown
-from esrt_privacy.reports.page import render_page, write_page
+from esrt_privacy.reports.page import render_page, tap_groups, write_page
 from esrt_privacy.reports.pdf import require_weasyprint, write_pdf
 from esrt_privacy.reports.record import (
     BandwidthSummary,
@@ -122,12 +122,9 @@ def report_record(
 
 def tallies(run: Run) -> tuple[Tally, ...]:
     """Verdicts by system and tap, in the run's order."""
-    places: dict[tuple[str, str], list[Finding]] = {}
-    for finding in run.findings:
-        places.setdefault((finding.system, finding.tap), []).append(finding)
     return tuple(
-        Tally(system=system, tap=tap, verdicts=wording.tally(found))
-        for (system, tap), found in places.items()
+        Tally(system=group.system, tap=group.tap, verdicts=wording.tally(group.findings))
+        for group in tap_groups(run.findings)
     )
 
 

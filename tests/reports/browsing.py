@@ -1,44 +1,37 @@
 """Pages in Debian's Chromium, headless: opened from disk, at the size of a desk or of a phone."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import chromium
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
-DESK = {"width": 1280, "height": 800}
-PHONE = {"width": 360, "height": 740}
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DESK: "ViewportSize" = {"width": 1280, "height": 800}
+PHONE: "ViewportSize" = {"width": 360, "height": 740}
 
 
 def started() -> Iterator["Browser"]:
     """Chromium, or a line that says that nothing was tested here."""
-    sync_api = pytest.importorskip(
+    pytest.importorskip(
         "playwright.sync_api",
         reason="the page was not tried in a browser: needs playwright (pip install '.[dev]')",
     )
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = chromium.path()
     if found is None:
         pytest.skip(
             "the page was not tried in a browser: needs Chromium (apt-get install chromium)"
         )
-    args = ["--autoplay-policy=no-user-gesture-required"]
-    if os.geteuid() == 0:
-        args.append("--no-sandbox")  # as root it starts in no other way
-    with sync_api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=found, args=args)
-        yield chromium
-        chromium.close()
+    with chromium.launched(found) as browser:
+        yield browser
 
 
-def opened(browser: "Browser", path: Path, size: dict[str, int]) -> "tuple[Page, list[str]]":
+def opened(browser: "Browser", path: Path, size: "ViewportSize") -> "tuple[Page, list[str]]":
     """The page at a size, and what it asked for or complained of."""
-    page = browser.new_page(viewport=size)  # type: ignore[arg-type]
+    page = browser.new_page(viewport=size)
     heard: list[str] = []
     page.on("request", lambda r: heard.append(f"asked for {r.url}"))
     page.on("console", lambda m: heard.append(f"{m.type}: {m.text}"))

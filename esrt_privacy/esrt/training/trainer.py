@@ -257,7 +257,8 @@ class _Run:
         if step.task.reads_audio:
             utterances = [one.row.utterance for one in part]
             rng = np.random.default_rng(seed) if thin else None
-            keys = [u.fingerprint for u in utterances]
+            if self._work.side is not None:  # a fingerprint asks the file system
+                keys = [u.fingerprint for u in utterances]
             frames, bias = batch_of(utterances, self._work.frames, self._accelerator.device, rng)
         prompts, targets = [one.prompt for one in part], [one.target for one in part]
         vocabulary = self._work.vocabulary
