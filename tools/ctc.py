@@ -168,7 +168,7 @@ def train(
         disturbed = step >= options.disturbed_from
         frames, bias, kept = _frames(batch, frames_of, rng, full, MASKS[disturbed])
         if disturbed:
-            frames = _disturbed(frames)
+            frames = disturbed_frames(frames)
         pull = _pull(step, options)
         qformer.train(not head_only)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
@@ -293,7 +293,7 @@ def _some_queries(
     return torch.from_numpy(places), torch.from_numpy(added)
 
 
-def _disturbed(frames: Tensor) -> Tensor:
+def disturbed_frames(frames: Tensor) -> Tensor:
     """Frames (batch, kept, width) with noise, drawn from torch's own generator."""
     deviation = frames.flatten(0, 1).std(0)
     offsets = OFFSET * torch.randn(len(frames), 1, frames.shape[-1])

@@ -118,6 +118,12 @@ the next utterance's tensor, the floor. Japanese is spelled in Latin letters. Re
 |---|---|---|---|---|---|---|
 {rows}
 
+## How much the warm-up decides
+The same reconstruction attack on an adapter that had no warm-up (`python tools/without_warm_up.py`), 48 recordings of
+the demo corpus.
+
+{stage_card.warm_up_table(OUT / "warm_up.json")}
+
 ## Terms
 Adapter and projector: Apache-2.0, as the package. LoRA and tag rows are derived from Gemma: they are provided under and
 subject to the Gemma Terms of Use (ai.google.dev/gemma/terms). The data's notices are in `NOTICE`.

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from joining import join, name_of, plan
 from torch import Tensor
@@ -38,8 +37,6 @@ PHRASEBOOK_TESTS = (
 )
 # What the reference is trained on, in the role adapter-train.
 TRAINING = ("an4", "librispeech", "synth-train", "synth-joined", "phrasebook-train")
-# Every synthesised sentence is heard in a recording joined from some of one voice; this share of them also alone.
-ALONE = 0.1
 # Of the demo corpus every third utterance is checked, of what no role may use nothing is encoded.
 DEMO_EVERY = 3
 # Shares of the speakers (voices) of each corpus. VoxLingua has no licence: nothing of it is used.
@@ -59,7 +56,9 @@ ROLES = {
 class ReferenceData:
     """Corpora by name, the one split, and the folder where representations are cached.
 
-    `synthesised` is all of synth-train, of which `corpora` holds the share that is heard alone.
+    `synthesised` is synth-train before the split took anything from it: what synth-joined was joined from.
+    Each of its sentences is heard alone too. Were they not, all short recordings of prose would be phrases of the
+    phrasebook, and the LLM would learn to guess one.
     """
 
     corpora: dict[str, Corpus]
@@ -90,9 +89,6 @@ def load(speech: Path, synth: Path, work: Path) -> ReferenceData:
         print(f"no demo corpus yet: {error}", file=sys.stderr)
     corpora["librispeech"] = with_transcripts(corpora["librispeech"], work / "librispeech.json")
     split = joined_split(corpora)
-    alone = np.random.default_rng(SEED).random(len(whole)) < ALONE
-    chosen = {u.id for u, kept in zip(whole, alone, strict=True) if kept}
-    corpora["synth-train"] = whole.select(ids=chosen)
     if "demo" in corpora:
         demo = corpora["demo"]
         corpora["demo"] = replace(demo, utterances=demo.utterances[::DEMO_EVERY])

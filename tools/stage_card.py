@@ -119,3 +119,33 @@ def _line(row: dict[str, Any]) -> str:
         str(row["speakers"]),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def warm_up_table(path: Path) -> str:
+    """What without_warm_up.py found, as text and a Markdown table."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    steps = ", ".join(str(stage["steps"]) for stage in found["stages"])
+    warm, cold = found["attacker_error"]
+    lines = [
+        f"The other adapter went through the stages alone ({steps} steps) from random weights. The attackers learned"
+        f" for {found['attacker_steps']} steps each, to a development error of {warm:.3f} (reference) and {cold:.3f}.",
+        "",
+        "| measure | reference | floor | without warm-up | floor |",
+        "|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        unit = f", {row['unit']}" if row["unit"] else ""
+        cells = [f"{row['metric']}{unit}"]
+        for name in ("warm", "cold"):
+            cells += [_with_bounds(row[name]), _three(row[name]["floor"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _with_bounds(row: dict[str, Any]) -> str:
+    between = f" ({_three(row['low'])} to {_three(row['high'])})" if row["low"] is not None else ""
+    return f"{_three(row['value'])}{between}, {row['verdict']}"
+
+
+def _three(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

@@ -15,7 +15,8 @@ from torch import Tensor
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.esrt.model import EsrtModel
 from esrt_privacy.esrt.model_config import model_preset
-from esrt_privacy.esrt.training.frames import StoredFrames
+from esrt_privacy.esrt.training.balance import seconds
+from esrt_privacy.esrt.training.frames import FRAMES_A_SECOND, MARGIN
 from esrt_privacy.esrt.training.options import TrainingOptions
 from esrt_privacy.esrt.training.run import train_model
 from esrt_privacy.esrt.training.selection import selected
@@ -49,6 +50,27 @@ class Letters:
         return self._weight * loss * (len(known) / len(keys))
 
 
+class DisturbedFrames:
+    """Stored frames whose speech got the noise of the warm-up: few voices are trained on, and a model learns them.
+
+    Drawn from torch's own generator, which the trainer seeds by step, so that a killed run goes on as it was.
+    """
+
+    def __init__(self, frames_of: Callable[[str], Tensor]) -> None:
+        self._frames_of = frames_of
+
+    def __call__(self, utterances: Sequence[Utterance]) -> list[Tensor]:
+        """(1500, encoder width) in float32 for each; the padding as it was."""
+        found = []
+        for utterance in utterances:
+            frames = self._frames_of(utterance.fingerprint).float()
+            spoken = slice(0, min(int(seconds(utterance) * FRAMES_A_SECOND) + MARGIN, len(frames)))
+            frames = frames.clone()
+            frames[spoken] = ctc.disturbed_frames(frames[None, spoken])[0]
+            found.append(frames)
+        return found
+
+
 def training_utterances(data: ReferenceData) -> list[Utterance]:
     """What the stages see, with texts as the system is to write them."""
     found = []
@@ -64,11 +86,11 @@ def training_utterances(data: ReferenceData) -> list[Utterance]:
 
 def started(
     utterances: Sequence[Utterance],
-    adapter: Path,
+    adapter: Path | None,
     head: ctc.Head | None,
     frames_of: Callable[[str], Tensor],
 ) -> EsrtModel:
-    """The LLM as published behind the adapter; the projector fitted by `words` where there is a head."""
+    """The LLM as published behind the adapter, or a random one; the projector fitted by `words` with a head."""
     torch.manual_seed(SEED)
     model = EsrtModel.create(model_preset("reference"), adapter)
     if head is None:
@@ -93,13 +115,16 @@ def started(
 
 def train(
     data: ReferenceData,
-    adapter: Path,
+    adapter: Path | None,
     head: ctc.Head | None,
     frames_of: Callable[[str], Tensor],
     options: TrainingOptions,
     out: Path,
 ) -> None:
-    """Train the stages (or go on) into `out`, a folder for `EsrtModel.from_pretrained`."""
+    """Train the stages (or go on) into `out`, a folder for `EsrtModel.from_pretrained`.
+
+    Without adapter and head there is no warm-up, as in the paper: everything begins from random weights.
+    """
     utterances = training_utterances(data)
     model = started(utterances, adapter, head, frames_of)
     selection = selected(utterances, None, options.seed)
@@ -114,6 +139,6 @@ def train(
             print(f"{label} {done}/{total}", flush=True)
 
     done = train_model(
-        model, selection, StoredFrames(frames_of), options, out, report=report, side=side
+        model, selection, DisturbedFrames(frames_of), options, out, report=report, side=side
     )
     print("\n".join(done.notes), flush=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from esrt_privacy.attacks.inverter_training import (
     train_inverter,
 )
 from esrt_privacy.captures import Capture
+from esrt_privacy.corpora import Corpus, Utterance
 from esrt_privacy.esrt.edge import Edge
 from esrt_privacy.systems.esrt_system import EsrtSystem
 from esrt_privacy.systems.registry import basis_path
@@ -48,59 +50,82 @@ def main() -> None:
     options = parser.parse_args()
     data = reference_data.load(options.speech, options.synth, options.work)
     edge = Edge.from_adapter(OUT, whisper_folder("whisper-base"))
-    plain = EsrtSystem(edge)
-    training = reference_data.joined(data, TRAINING, "adapter-train", "attack-train")
-    watched = data.part("synth-test", "development")
-    order = np.random.default_rng(reference_data.SEED).permutation(len(watched))
-    development = [watched.utterances[i] for i in order[:DEVELOPMENT_UTTERANCES]]
-    everything = reference_data.Corpus("reference training", (*training, *development))
-    heard = sorted(u.fingerprint[:16] for u in everything)
+    lesson = Lesson.of(data, edge, options.steps)
+    heard = sorted(u.fingerprint[:16] for u in lesson.everything)
     (OUT / "training_audio.txt").write_text("\n".join(heard) + "\n", encoding="ascii")
-    captures = reference_data.representations(plain, everything, options.work)
-    mels = captures["mel"]
-    system = EsrtSystem(edge, _basis(edge, mels))
-    captures["transparent"] = reference_data.derived(
-        mels,
-        system.taps["transparent"],
-        lambda mel: _project(system, mel),
-        system.name,
-        options.work,
-    )
-    queries = edge.config.queries
-    captures["qformer"] = reference_data.derived(
-        captures["encoder"],
-        system.taps["qformer"],
-        lambda frames: edge.qformer(frames, queries),
-        system.name,
-        options.work,
-    )
-    settings = TrainingOptions(Budget(steps=options.steps), seed=reference_data.SEED)
     attackers_folder().mkdir(parents=True, exist_ok=True)
     for tap in options.taps:
+        attacker = lesson.attacker(tap)
+        for old in attackers_folder().glob(f"reconstruction-{tap}-*.safetensors"):
+            old.unlink()
+        attacker.save(shipped_path(lesson.system.taps[tap]))
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What the attackers of one edge half learn from, the same recordings at every tap."""
+
+    system: EsrtSystem
+    everything: Corpus  # training and development
+    development: list[Utterance]
+    captures: dict[str, Capture]
+    steps: int
+    work: Path
+
+    @classmethod
+    def of(cls, data: reference_data.ReferenceData, edge: Edge, steps: int) -> Lesson:
+        """Captures at every tap, from the cached frames."""
+        training = reference_data.joined(data, TRAINING, "adapter-train", "attack-train")
+        watched = data.part("synth-test", "development")
+        order = np.random.default_rng(reference_data.SEED).permutation(len(watched))
+        development = [watched.utterances[i] for i in order[:DEVELOPMENT_UTTERANCES]]
+        everything = Corpus("reference training", (*training, *development))
+        captures = reference_data.representations(EsrtSystem(edge), everything, data.work)
+        mels = captures["mel"]
+        system = EsrtSystem(edge, _basis(edge, mels))
+        captures["transparent"] = reference_data.derived(
+            mels,
+            system.taps["transparent"],
+            lambda mel: _project(system, mel),
+            system.name,
+            data.work,
+        )
+        queries = edge.config.queries
+        captures["qformer"] = reference_data.derived(
+            captures["encoder"],
+            system.taps["qformer"],
+            lambda frames: edge.qformer(frames, queries),
+            system.name,
+            data.work,
+        )
+        return cls(system, everything, development, captures, steps, data.work)
+
+    def attacker(self, tap: str) -> TrainedInverter:
+        """The network trained at one tap, or what is left to train of it."""
+        settings = TrainingOptions(Budget(steps=self.steps), seed=reference_data.SEED)
         began = time.time()
 
-        def watch(share: float, point: CurvePoint, tap: str = tap, began: float = began) -> None:
-            if int(share * options.steps) % 50 == 0:
+        def watch(share: float, point: CurvePoint) -> None:
+            if int(share * self.steps) % 50 == 0:
                 spent = time.time() - began
                 print(f"{tap}: {share:.0%} error {point.loss:.4f} {spent:.0f} s", flush=True)
 
-        fingerprint = system.taps[tap].fingerprint
-        checkpoint = options.work / "attackers" / f"{tap}-{fingerprint[:16]}-{options.steps}.pt"
-        model, curve = train_inverter(captures[tap], mels, development, settings, checkpoint, watch)
-        attacker = TrainedInverter(
+        fingerprint = self.system.taps[tap].fingerprint
+        checkpoint = self.work / "attackers" / f"{tap}-{fingerprint[:16]}-{self.steps}.pt"
+        model, curve = train_inverter(
+            self.captures[tap], self.captures["mel"], self.development, settings, checkpoint, watch
+        )
+        return TrainedInverter(
             model,
             tap,
             fingerprint,
             "AN4, LibriSpeech and synthesised speech (split.json: adapter-train, attack-train)",
-            len(training),
+            len(self.everything) - len(self.development),
             str(settings.budget),
             settings.seed,
             tuple(curve),
             "shipped",
         )
-        for old in attackers_folder().glob(f"reconstruction-{tap}-*.safetensors"):
-            old.unlink()
-        attacker.save(shipped_path(system.taps[tap]))
 
 
 def _basis(edge: Edge, mels: Capture) -> TransparentBasis:

@@ -116,6 +116,9 @@ def main() -> None:
     parser.add_argument(
         "--stage-steps", default="1000,500,1300", help="of each of the three stages"
     )
+    parser.add_argument(
+        "--without-warm-up", action="store_true", help="stages from a random Q-Former; not shipped"
+    )
     parser.add_argument("--stage-batch", type=int, default=8)
     parser.add_argument("--stage-rate", type=float, default=3e-4, help="learning rate")
     parser.add_argument("--stage-warm-up", type=int, default=100, help="steps")
@@ -145,7 +148,8 @@ def main() -> None:
             thin_padding=0.95,
             seed=SEED,
         )
-        stages.train(data, OUT, shipped()[1], frames_of, schedule, options.work / options.name)
+        adapter, head = (None, None) if options.without_warm_up else (OUT, shipped()[1])
+        stages.train(data, adapter, head, frames_of, schedule, options.work / options.name)
         return
     torch.manual_seed(SEED)
     qformer = QFormer(REFERENCE.qformer, REFERENCE.encoder)

@@ -1,9 +1,16 @@
-"""The letters that the stages must not unlearn."""
+"""The letters that the stages must not unlearn, and the noise that they hear them in."""
+
+from pathlib import Path
 
 import ctc
+import numpy as np
 import pytest
+import soundfile
 import stages
 import torch
+
+from esrt_privacy.corpora import Utterance
+from esrt_privacy.esrt.training.frames import FRAMES_A_SECOND, MARGIN
 
 WIDTH = 16
 
@@ -40,3 +47,23 @@ def test_rows_that_cannot_be_spelled_ask_for_nothing(letters: stages.Letters) ->
 def test_another_head_or_weight_is_another_run(letters: stages.Letters) -> None:
     other = stages.Letters(letters._head, [], weight=1.0)
     assert other.about != letters.about
+
+
+def test_noise_is_on_the_speech_alone_and_comes_from_torchs_generator(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, 0.1 * np.ones(16000), 16000)
+    stored = torch.randn(1500, WIDTH).bfloat16()
+    before = stored.clone()
+    frames = stages.DisturbedFrames(lambda key: stored)
+    utterance = Utterance("a", path, duration=1.0)
+    torch.manual_seed(1)
+    (first,) = frames([utterance])
+    (other,) = frames([utterance])
+    torch.manual_seed(1)
+    (again,) = frames([utterance])
+    spoken = FRAMES_A_SECOND + MARGIN
+    torch.testing.assert_close(first[spoken:], before[spoken:].float(), rtol=0, atol=0)
+    off = (first - before.float())[:spoken].std()
+    assert 0.2 < off < 0.4  # of deviation 1: 0.2 for each recording and 0.2 for each frame
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(stored, before)
