@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.judge_fixtures import base, ge2e, tiny_english
+
+__all__ = ["base", "ge2e", "tiny_english"]
+
 SPEECH_VARIABLE = "ESRT_PRIVACY_SPEECH"
 
 # Before huggingface_hub is imported, which reads it once: no test waits for a hub.

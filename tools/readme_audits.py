@@ -19,6 +19,7 @@ ROWS = (
     ("same person in two tensors? EER", "linkage", "same-person"),
     ("which of 100 recordings? first guess", "linkage", "recording-top-1"),
     ("which language? balanced accuracy", "language", "balanced-accuracy"),
+    ("… heard in rebuilt speech, ignorant", "language", "ignorant-balanced-accuracy"),
     ("how long? mean absolute error", "duration", "mae"),
     ("speech or pause? frames wrong", "duration", "frame-error"),
     ("sex? balanced accuracy", "attributes", "sex-balanced-accuracy"),

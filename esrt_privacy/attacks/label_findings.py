@@ -27,7 +27,7 @@ from esrt_privacy.attacks.positive_control import (
     control_tap,
     judge_control,
 )
-from esrt_privacy.findings import BudgetPoint, Finding, Interval
+from esrt_privacy.findings import Attacker, BudgetPoint, Finding, Interval
 from esrt_privacy.measures.classification import (
     balanced_accuracy_speaker_bootstrap,
     classification_replicates,
@@ -37,6 +37,7 @@ from esrt_privacy.measures.information import at_least_zero
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.measures.replicates import Replicates
 
+ACCURACY, MACRO_F1, BITS = FIGURES = ("balanced accuracy", "macro-F1", "mutual information")
 CHANCE = "chance"
 GUESSED = "answers dealt out by lot"
 
@@ -49,22 +50,38 @@ def label_drafts(
     words: str,
     notes: Sequence[str] = (),
     caution: str = "",
+    attacker: Attacker = "semi-informed",
+    rows: str = "",
+    figures: Sequence[str] = FIGURES,
 ) -> list[Draft]:
-    """Three drafts for each tap: balanced accuracy, macro-F1 and mutual information."""
+    """A draft for each tap and each of `figures`, from the answers' `rows` (those of the question's name if empty)."""
+    rows = rows or question.name
     made: list[Draft] = []
     for tap in dict.fromkeys(tap for tap, _ in answers):
-        view = label_view(answers, tap, question.name)
+        view = label_view(answers, tap, rows)
         if view is None:
             continue
         at = control_tap(inputs.captures, tap)
-        control_view = None if at is None else label_view(answers, at, question.name)
+        control_view = None if at is None else label_view(answers, at, rows)
         control = _judged(inputs, at, control_view, question.name)
         own = _way(inputs, view)
-        ceiling = None if tap == CEILING_TAP else label_view(answers, CEILING_TAP, question.name)
-        for figure in (_Accuracy(inputs.seed), _MacroF1(inputs.seed), _Bits(inputs.seed)):
+        ceiling = None if tap == CEILING_TAP else label_view(answers, CEILING_TAP, rows)
+        made_of = {kind.metric: kind for kind in (_Accuracy, _MacroF1, _Bits)}
+        for figure in (made_of[name](inputs.seed) for name in figures):
             shown = None if control_view is None else figure.interval(control_view)
             finding = _finding(
-                *(inputs, tap, family, question.name, words, view, figure, ceiling, notes),
+                *(
+                    inputs,
+                    tap,
+                    family,
+                    question.name,
+                    attacker,
+                    words,
+                    view,
+                    figure,
+                    ceiling,
+                    notes,
+                ),
                 control.shown(tap, shown),
             )
             made.append(
@@ -134,7 +151,7 @@ def _way(inputs: Inputs, view: LabelView) -> Estimate:
 
 
 class _Accuracy:
-    metric, slug, unit, scale = "balanced accuracy", "balanced-accuracy", "%", 100.0
+    metric, slug, unit, scale = ACCURACY, "balanced-accuracy", "%", 100.0
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -188,7 +205,7 @@ class _F1Comparison:
 
 
 class _MacroF1(_Accuracy):
-    metric, slug = "macro-F1", "macro-f1"
+    metric, slug = MACRO_F1, "macro-f1"
 
     def estimate(self, view: LabelView, logs: np.ndarray | None = None) -> Estimate:
         guesses = view.answered if logs is None else view.guessed(logs)
@@ -218,7 +235,7 @@ class _MacroF1(_Accuracy):
 
 
 class _Bits(_Accuracy):
-    metric, slug, unit, scale = "mutual information", "bits", "bit", 1.0
+    metric, slug, unit, scale = BITS, "bits", "bit", 1.0
 
     def estimate(self, view: LabelView, logs: np.ndarray | None = None) -> Estimate:
         gains, weights = view.gains(view.logs if logs is None else logs)
@@ -267,6 +284,7 @@ def _finding(
     tap: str,
     family: str,
     name: str,
+    attacker: Attacker,
     words: str,
     view: LabelView,
     figure: _Accuracy,
@@ -276,11 +294,13 @@ def _finding(
 ) -> Finding:
     # A language is the family's own question; an attribute says which one it is.
     part = "" if name == family else f"{name.replace(' ', '-')}-"
+    part = part if attacker == "semi-informed" else f"{attacker}-{part}"
     return undecided(
         inputs,
         tap,
         family,
         part + figure.slug,
+        attacker,
         ceiling=None if ceiling is None else figure.interval(ceiling),
         question=words,
         metric=figure.metric,
@@ -297,12 +317,13 @@ def _finding(
 
 
 def _notes(name: str, view: LabelView, figure: _Accuracy) -> list[str]:
-    used = ", ".join(f"{head} ({view.heads.count(head)})" for head in sorted(set(view.heads)))
     notes = [
         f"{len(view.classes)} values of {name}: {', '.join(view.classes[:12])}"
         f"{' ...' if len(view.classes) > 12 else ''}",
-        f"heads chosen on development speakers, by folds: {used}",
     ]
+    if view.heads:
+        used = ", ".join(f"{head} ({view.heads.count(head)})" for head in sorted(set(view.heads)))
+        notes.append(f"heads chosen on development speakers, by folds: {used}")
     if len(view.by_seed) > 1:
         each = ", ".join(f"{100 * value:.1f}" for value in view.by_seed.values())
         notes.append(f"balanced accuracy of each seed by itself: {each}%; together they vote")

@@ -8,7 +8,6 @@ nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from esrt_privacy.errors import (
 from esrt_privacy.findings import Interval
 from esrt_privacy.measures.intervals import Estimate, speaker_bootstrap_ratio
 from esrt_privacy.progress import Reporter, silent
+from esrt_privacy.weights import folder_key
 
 if TYPE_CHECKING:
     from esrt_privacy.captures import Capture
@@ -57,11 +57,7 @@ NO_CONTROL = "nothing but the wire tensor can be read so"
 def assets(inputs: Inputs) -> str:
     """What tells one cloud half from another: the files of its folder, or its name."""
     folder = Path(inputs.model)
-    if not folder.is_dir():
-        return inputs.model
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    told = [f"{path.name} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+    return folder_key(folder) if folder.is_dir() else inputs.model
 
 
 def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> Answers:

@@ -105,6 +105,30 @@ class Recogniser:
                 progress(done)
         return texts
 
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """Whisper's codes of the languages that `language_logs` tells apart, in its order; none in an English model."""
+        ids = getattr(self._model.generation_config, "lang_to_id", None) or {}
+        return tuple(token.strip("<|>") for token in sorted(ids, key=lambda token: int(ids[token])))
+
+    def language_logs(self, waves: Sequence[np.ndarray]) -> np.ndarray:
+        """Log probabilities (waves, languages) of the language that each wave is spoken in.
+
+        Waves and errors as `transcribe`; raises EsrtPrivacyError for an English model too.
+        """
+        if not self.is_multilingual:
+            raise EsrtPrivacyError(
+                f"{self.folder.name} knows English only: use a multilingual Whisper"
+            )
+        for place, wave in enumerate(waves):
+            _check_wave(wave, place)
+        rows = []
+        for start in range(0, len(waves), self.batch_size):
+            batch = waves[start : start + self.batch_size]
+            logits = self._language_logits(self._heard(batch))
+            rows.append(logits.log_softmax(dim=-1).numpy())
+        return np.concatenate(rows) if rows else np.zeros((0, len(self.languages)))
+
     def _language(self, language: str | None) -> str | None:
         if language is None:
             return None if self.is_multilingual else "en"
@@ -117,7 +141,8 @@ class Recogniser:
             )
         return code
 
-    def _transcribe_batch(self, waves: list[np.ndarray], code: str | None) -> list[str]:
+    def _heard(self, waves: Sequence[np.ndarray]) -> "torch.Tensor":
+        """The encoder's output (waves, 1500, hidden)."""
         import torch
 
         features: torch.Tensor = self._features(
@@ -125,9 +150,29 @@ class Recogniser:
             sampling_rate=SAMPLE_RATE,
             return_tensors="pt",  # (batch, mel bins, 3000): padded to 30 s with silence
         ).input_features
+        with torch.inference_mode():
+            heard: torch.Tensor = self._model.get_encoder()(features).last_hidden_state
+        return heard
+
+    def _language_logits(self, heard: "torch.Tensor") -> "torch.Tensor":
+        """(recordings, languages), in the order of the languages' tokens."""
+        import torch
+
+        settings = self._model.generation_config
+        known = torch.tensor(sorted(settings.lang_to_id.values()))
+        start = torch.full((len(heard), 1), settings.decoder_start_token_id)
+        with torch.inference_mode():
+            logits: torch.Tensor = self._model(
+                encoder_outputs=(heard,), decoder_input_ids=start, use_cache=False
+            ).logits
+        return logits[:, -1][:, known]
+
+    def _transcribe_batch(self, waves: list[np.ndarray], code: str | None) -> list[str]:
+        import torch
+
         most = self._most_tokens(max(len(wave) for wave in waves), code)
         with torch.inference_mode():
-            heard = self._model.get_encoder()(features).last_hidden_state
+            heard = self._heard(waves)
             prompt = self._prompt(heard, code)
             tokens = greedy_tokens(self._model, heard, prompt, most)
         return [
@@ -145,10 +190,7 @@ class Recogniser:
             return torch.cat([start, no_timestamps], dim=1)
         if code is None:
             known = torch.tensor(sorted(settings.lang_to_id.values()))
-            logits = self._model(
-                encoder_outputs=(heard,), decoder_input_ids=start, use_cache=False
-            ).logits[:, -1]
-            language = known[logits[:, known].argmax(dim=-1, keepdim=True)]
+            language = known[self._language_logits(heard).argmax(dim=-1, keepdim=True)]
         else:
             language = torch.full_like(start, settings.lang_to_id[f"<|{code}|>"])
         task = torch.full_like(start, settings.task_to_id["transcribe"])

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from esrt_privacy.corpora import load_corpus
 from esrt_privacy.errors import AssetError, AudioError, EsrtPrivacyError
 from esrt_privacy.judges.recogniser import Recogniser, normalise
 from esrt_privacy.judges.whisper_languages import whisper_language
@@ -109,3 +110,21 @@ def _word_errors(reference, said):
     import jiwer
 
     return jiwer.wer(normalise(reference, "eng"), normalise(said, "eng"))
+
+
+def test_spoken_languages_are_told_apart_and_an_english_model_refuses(
+    base, tiny_english, speech_folder
+):
+    corpus = load_corpus(speech_folder).select(corpus="voxlingua")
+    clips = [
+        corpus.select(language=code).utterances[0] for code in sorted({u.language for u in corpus})
+    ]
+    logs = base.language_logs([u.waveform() for u in clips])
+    assert logs.shape == (len(clips), len(base.languages))
+    np.testing.assert_allclose(np.exp(logs).sum(axis=1), 1.0, rtol=1e-5)
+    heard = [base.languages[i] for i in logs.argmax(axis=1)]
+    right = sum(whisper_language(u.language) == code for u, code in zip(clips, heard, strict=True))
+    assert right >= 0.6 * len(clips)
+    with pytest.raises(EsrtPrivacyError, match="English only"):
+        tiny_english.language_logs([np.zeros(16000)])
+    assert tiny_english.languages == ()
