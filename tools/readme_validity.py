@@ -6,7 +6,7 @@ python tools/readme_validity.py runs/validate [runs/validate-power ...]
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from esrt_privacy.findings import Interval
@@ -19,7 +19,9 @@ from esrt_privacy.validity.record import (
     Validity,
     read_record,
 )
+from esrt_privacy.validity.tallies import WHOLE_AUDIT
 
+SHOWN = 10  # figures with the most false alarms; the others share a row
 FIGURES = {
     "eer": "EER",
     "accuracy": "balanced accuracy",
@@ -53,7 +55,7 @@ def tables(records: Sequence[Validity]) -> list[str]:
 
 
 def alarms(rows: Sequence[FalseAlarms]) -> str:
-    """Figures by numbers of speakers, the most alarms first."""
+    """Figures by numbers of speakers, the most alarms first; those of the whole audit last."""
     people = sorted({row.speakers for row in rows})
     lines = [
         f"| {rows[0].source}: said to leak | " + " | ".join(f"{n} speakers" for n in people) + " |",
@@ -62,16 +64,29 @@ def alarms(rows: Sequence[FalseAlarms]) -> str:
     named: dict[str, dict[int, FalseAlarms]] = {}
     for row in rows:
         named.setdefault(row.statistic, {})[row.speakers] = row
-    worst = sorted(named, key=lambda n: -max(r.share.value or 0.0 for r in named[n].values()))
-    for name in worst:
-        cells = [
-            f"{held.alarms} of {held.sets}: {_share(held.share)}{_mark(held.standing)}"
-            if (held := named[name].get(n)) is not None
-            else ""
-            for n in people
-        ]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    whole = named.pop(WHOLE_AUDIT, None)
+    ranked = sorted(
+        named.items(), key=lambda pair: -max(r.share.value or 0.0 for r in pair[1].values())
+    )
+    lines += [_alarm_row(name, held, people) for name, held in ranked[:SHOWN]]
+    if rest := [held for _, held in ranked[SHOWN:]]:
+        most = [max(held[n].alarms for held in rest if n in held) for n in people]
+        lines.append(
+            f"| {len(rest)} others | " + " | ".join(f"at most {count}" for count in most) + " |"
+        )
+    if whole is not None:
+        lines.append(_alarm_row(WHOLE_AUDIT, whole, people))
     return "\n".join(lines)
+
+
+def _alarm_row(name: str, held: Mapping[int, FalseAlarms], people: Sequence[int]) -> str:
+    cells = [
+        f"{held[n].alarms} of {held[n].sets}: {_share(held[n].share)}{_mark(held[n].standing)}"
+        if n in held
+        else ""
+        for n in people
+    ]
+    return f"| {name} | " + " | ".join(cells) + " |"
 
 
 def coverage(words: str, cells: Sequence[Coverage]) -> str:
