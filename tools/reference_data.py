@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from joining import join, name_of, plan
 from torch import Tensor
@@ -37,6 +38,10 @@ PHRASEBOOK_TESTS = (
 )
 # What the reference is trained on, in the role adapter-train.
 TRAINING = ("an4", "librispeech", "synth-train", "synth-joined", "phrasebook-train")
+# Of what is only trained on, the share that is used: encoding takes longest. Every synthesised sentence is heard in a
+# recording joined from some of one voice; this share of them also alone. Were none, all short recordings of prose
+# would be phrases of the phrasebook, and the LLM would learn to guess one.
+SHARES = {"synth-train": 0.25, "phrasebook-train": 1.0}
 # Of the demo corpus every third utterance is checked, of what no role may use nothing is encoded.
 DEMO_EVERY = 3
 # Shares of the speakers (voices) of each corpus. VoxLingua has no licence: nothing of it is used.
@@ -56,9 +61,7 @@ ROLES = {
 class ReferenceData:
     """Corpora by name, the one split, and the folder where representations are cached.
 
-    `synthesised` is synth-train before the split took anything from it: what synth-joined was joined from.
-    Each of its sentences is heard alone too. Were they not, all short recordings of prose would be phrases of the
-    phrasebook, and the LLM would learn to guess one.
+    `synthesised` is all of synth-train: what synth-joined was joined from.
     """
 
     corpora: dict[str, Corpus]
@@ -71,7 +74,9 @@ class ReferenceData:
         return self.split.select(self.corpora[name], *roles)
 
 
-def load(speech: Path, synth: Path, work: Path) -> ReferenceData:
+def load(
+    speech: Path, synth: Path, work: Path, shares: Mapping[str, float] = SHARES
+) -> ReferenceData:
     """Load every corpus; LibriSpeech gets its transcripts from Whisper-base (cached in `work`)."""
     recorded = load_corpus(speech)
     corpora = {name: recorded.select(corpus=name) for name in ("an4", "librispeech", "vctk")}
@@ -89,6 +94,10 @@ def load(speech: Path, synth: Path, work: Path) -> ReferenceData:
         print(f"no demo corpus yet: {error}", file=sys.stderr)
     corpora["librispeech"] = with_transcripts(corpora["librispeech"], work / "librispeech.json")
     split = joined_split(corpora)
+    for name, share in shares.items():
+        kept = np.random.default_rng(SEED).random(len(corpora[name])) < share
+        ids = {u.id for u, chosen in zip(corpora[name], kept, strict=True) if chosen}
+        corpora[name] = corpora[name].select(ids=ids)
     if "demo" in corpora:
         demo = corpora["demo"]
         corpora["demo"] = replace(demo, utterances=demo.utterances[::DEMO_EVERY])

@@ -119,16 +119,20 @@ def main() -> None:
     parser.add_argument(
         "--without-warm-up", action="store_true", help="stages from a random Q-Former; not shipped"
     )
+    parser.add_argument("--phrases", type=float, default=1.0, help="share of the phrasebook used")
     parser.add_argument("--stage-batch", type=int, default=8)
     parser.add_argument("--stage-rate", type=float, default=3e-4, help="learning rate")
     parser.add_argument("--stage-warm-up", type=int, default=100, help="steps")
     options = parser.parse_args()
-    data = reference_data.load(options.speech, options.synth, options.work)
+    shares = reference_data.SHARES | {"phrasebook-train": options.phrases}
+    data = reference_data.load(options.speech, options.synth, options.work, shares)
     system = reference_data.plain_system()
+    if options.only == "stages":
+        needed = [data.part(name, "adapter-train") for name in TRAINING]
+    else:
+        needed = [c for name, c in data.corpora.items() if name in TRAINING or name in CHECKED]
     captures = [
-        reference_data.representations(system, corpus, options.work)["encoder"]
-        for name, corpus in data.corpora.items()
-        if name in TRAINING or name in CHECKED
+        reference_data.representations(system, corpus, options.work)["encoder"] for corpus in needed
     ]
     if options.only == "frames":
         return

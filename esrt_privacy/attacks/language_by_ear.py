@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.inputs import Inputs
@@ -19,6 +20,7 @@ from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import AssetError, AttackError, AudioError, CorpusError
+from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.judges.recogniser import Recogniser
 from esrt_privacy.judges.whisper_languages import whisper_language
 from esrt_privacy.progress import Reporter, silent
@@ -26,7 +28,7 @@ from esrt_privacy.progress import Reporter, silent
 ROWS = "heard"  # of the answers
 RECOGNISER = "whisper-base"
 BATCH = 8
-MOST_UTTERANCES = 200  # of all languages, as many of each as there are
+MOST_UTTERANCES = 100  # of all languages, the same number of each; hearing one takes about a second
 AT_MEL = "at the log-mel the recordings themselves were heard"
 
 
@@ -65,7 +67,8 @@ def listened(
         for start in range(0, len(chosen), BATCH):
             report(f"listening for the {question.name} at {tap}", start, len(chosen))
             sounds = [_sound(inputs, tap, u) for u in chosen[start : start + BATCH]]
-            rows.append(recogniser.language_logs(sounds)[:, list(column.values())])
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
+                rows.append(recogniser.language_logs(sounds)[:, list(column.values())])
     except (AudioError, CorpusError) as error:
         raise AttackError(f"no attacker by ear: {error}") from error
     logs = spread_over(known, np.concatenate(rows), known)

@@ -126,7 +126,7 @@ class Recogniser:
         for start in range(0, len(waves), self.batch_size):
             batch = waves[start : start + self.batch_size]
             logits = self._language_logits(self._heard(batch))
-            rows.append(logits.log_softmax(dim=-1).numpy())
+            rows.append(logits.float().log_softmax(dim=-1).numpy())
         return np.concatenate(rows) if rows else np.zeros((0, len(self.languages)))
 
     def _language(self, language: str | None) -> str | None:
