@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from esrt_privacy.attacks.answers import Answers
 from esrt_privacy.attacks.inputs import Inputs
@@ -20,7 +19,6 @@ from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.corpora.corpus import speakers_of
 from esrt_privacy.errors import AssetError, AttackError, AudioError, CorpusError
-from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.judges.recogniser import Recogniser
 from esrt_privacy.judges.whisper_languages import whisper_language
 from esrt_privacy.progress import Reporter, silent
@@ -41,6 +39,7 @@ def listened(
 ) -> Answers | None:
     """Whisper's probabilities of each language for the test utterances rebuilt from one tap, at most MOST_UTTERANCES.
 
+    They are as many of each language, and a language is as likely as any other over all of them.
     Answers hold `heard.log_probabilities` (utterances, classes), an empty `heard.curve`, and the rows that
     `label_view` reads. None where nothing was rebuilt at the tap. Errors as `labelled`, and AttackError where the
     recogniser or the recordings are not to be had, or it knows fewer than two of the languages.
@@ -67,11 +66,13 @@ def listened(
         for start in range(0, len(chosen), BATCH):
             report(f"listening for the {question.name} at {tap}", start, len(chosen))
             sounds = [_sound(inputs, tap, u) for u in chosen[start : start + BATCH]]
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
-                rows.append(recogniser.language_logs(sounds)[:, list(column.values())])
+            rows.append(recogniser.language_logs(sounds)[:, list(column.values())])
     except (AudioError, CorpusError) as error:
         raise AttackError(f"no attacker by ear: {error}") from error
-    logs = spread_over(known, np.concatenate(rows), known)
+    logs = np.concatenate(rows)
+    # What was rebuilt by a network that learnt from English sounds English. What a recogniser says of all that was
+    # intercepted, on average, is that accent, and no language: the deviations from it tell the languages apart.
+    logs = spread_over(known, logs - logs.mean(axis=0), known)
     notes = [f"{len(chosen)} of {len(material.test)} utterances were heard"]
     if tap == CEILING_TAP:
         notes.append(AT_MEL)
