@@ -27,10 +27,10 @@ from torch import Tensor, nn
 
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.esrt.config import WINDOW_SECONDS
-from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.esrt.qformer import QFormer
 from esrt_privacy.esrt.training.frames import FRAMES_A_SECOND, padded, spread, thinned
 from esrt_privacy.measures.text import character_errors
+from esrt_privacy.precision import fast_bfloat16
 
 FIRST_SET_SHARE = 0.6  # of the steps for the first set of queries; the others share the rest
 HEAD_LEARNING_RATE = 3e-3  # while the head learns alone

@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from esrt_privacy.findings import Finding, Interval, Run, read_run
+from esrt_privacy.reports.wording import strongest_floor
 
 DOCS = Path(__file__).parent.parent / "docs"
 SHOWN = ("WER", "STOI", "MCD", "F0 correlation", "envelope correlation", "length error")
@@ -67,12 +68,8 @@ def _figure(interval: Interval) -> str:
 
 
 def _best_floor(finding: Finding) -> str:
-    sign = 1 if finding.leaks_when == "higher" else -1
-    known = {n: i for n, i in finding.floors.items() if i.value is not None}
-    if not known:
-        return ""
-    name = max(known, key=lambda n: sign * (known[n].value or 0.0))
-    return f"{known[name].value:.3g} ({name})"
+    strongest = strongest_floor(finding)
+    return "" if strongest is None else f"{strongest[1].value:.3g} ({strongest[0]})"
 
 
 def picture(run: Run, folder: Path, path: Path) -> None:

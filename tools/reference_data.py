@@ -22,9 +22,9 @@ from esrt_privacy.errors import CorpusError
 from esrt_privacy.esrt.config import REFERENCE
 from esrt_privacy.esrt.edge import Edge
 from esrt_privacy.esrt.encoder import Encoder
-from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.esrt.qformer import QFormer
 from esrt_privacy.judges.recogniser import Recogniser
+from esrt_privacy.precision import fast_bfloat16
 from esrt_privacy.systems.base import Tap
 from esrt_privacy.systems.esrt_system import EsrtSystem
 

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from esrt_privacy.findings import Interval
+from esrt_privacy.reports import wording
+
 SMOOTHED = 25  # steps of a task that a point of the curve averages
 TESTS = {
     "phrasebook-test-sentences": "held-out sentences",
@@ -137,15 +140,9 @@ def warm_up_table(path: Path) -> str:
         unit = f", {row['unit']}" if row["unit"] else ""
         cells = [f"{row['metric']}{unit}"]
         for name in ("warm", "cold"):
-            cells += [_with_bounds(row[name]), _three(row[name]["floor"])]
+            found_in = row[name]
+            estimate = Interval.model_validate(found_in["estimate"])
+            cells.append(f"{wording.with_bounds(estimate)}, {found_in['verdict']}")
+            cells.append(wording.figure(found_in["floor"]))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _with_bounds(row: dict[str, Any]) -> str:
-    between = f" ({_three(row['low'])} to {_three(row['high'])})" if row["low"] is not None else ""
-    return f"{_three(row['value'])}{between}, {row['verdict']}"
-
-
-def _three(value: float | None) -> str:
-    return "" if value is None else f"{value:.3g}"

@@ -16,7 +16,7 @@ from esrt_privacy.corpora import Utterance
 from esrt_privacy.esrt.model import EsrtModel
 from esrt_privacy.esrt.model_config import model_preset
 from esrt_privacy.esrt.training.balance import seconds
-from esrt_privacy.esrt.training.frames import FRAMES_A_SECOND, MARGIN
+from esrt_privacy.esrt.training.frames import speech_frames
 from esrt_privacy.esrt.training.options import TrainingOptions
 from esrt_privacy.esrt.training.run import train_model
 from esrt_privacy.esrt.training.selection import selected
@@ -63,10 +63,9 @@ class DisturbedFrames:
         """(1500, encoder width) in float32 for each; the padding as it was."""
         found = []
         for utterance in utterances:
-            frames = self._frames_of(utterance.fingerprint).float()
-            spoken = slice(0, min(int(seconds(utterance) * FRAMES_A_SECOND) + MARGIN, len(frames)))
-            frames = frames.clone()
-            frames[spoken] = ctc.disturbed_frames(frames[None, spoken])[0]
+            frames = self._frames_of(utterance.fingerprint).to(torch.float32, copy=True)
+            spoken = speech_frames(seconds(utterance))
+            frames[:spoken] = ctc.disturbed_frames(frames[None, :spoken])[0]
             found.append(frames)
         return found
 

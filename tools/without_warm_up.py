@@ -92,9 +92,7 @@ def row(warm: Finding, cold: Finding) -> dict[str, Any]:
         "unit": warm.unit,
         **{
             name: {
-                "value": finding.estimate.value,
-                "low": finding.estimate.low,
-                "high": finding.estimate.high,
+                "estimate": finding.estimate.model_dump(),
                 "floor": None if (floor := strongest_floor(finding)) is None else floor[1].value,
                 "verdict": str(finding.verdict),
             }

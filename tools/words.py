@@ -19,10 +19,10 @@ import torchaudio
 from torch import Tensor
 
 from esrt_privacy.esrt.model import EsrtModel
-from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.esrt.projector import Projector
 from esrt_privacy.esrt.qformer import QFormer
 from esrt_privacy.esrt.vocabulary import embedded
+from esrt_privacy.precision import fast_bfloat16
 
 RIDGE = 1e-3  # of the mean square of a wire dimension
 

@@ -18,7 +18,7 @@ from esrt_privacy.attacks.sequences import comes_whole, remembered, sequences
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.errors import AttackError
-from esrt_privacy.esrt.precision import fast_bfloat16
+from esrt_privacy.precision import fast_bfloat16
 from esrt_privacy.progress import Reporter
 
 # Few enough that an audit of a few dozen people takes minutes; what more would bring, the curve says.

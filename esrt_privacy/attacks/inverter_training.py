@@ -20,7 +20,7 @@ from esrt_privacy.corpora import Utterance
 from esrt_privacy.corpora.utterance import shown
 from esrt_privacy.errors import AttackError
 from esrt_privacy.esrt.config import MEL_FRAMES
-from esrt_privacy.esrt.precision import fast_bfloat16
+from esrt_privacy.precision import fast_bfloat16
 
 FRAMES_A_SECOND = 100
 LEAST_UTTERANCES = 4

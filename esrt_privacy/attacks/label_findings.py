@@ -56,6 +56,7 @@ def label_drafts(
 ) -> list[Draft]:
     """A draft for each tap and each of `figures`, from the answers' `rows` (those of the question's name if empty)."""
     rows = rows or question.name
+    kinds = [kind for kind in (_Accuracy, _MacroF1, _Bits) if kind.metric in figures]
     made: list[Draft] = []
     for tap in dict.fromkeys(tap for tap, _ in answers):
         view = label_view(answers, tap, rows)
@@ -66,22 +67,19 @@ def label_drafts(
         control = _judged(inputs, at, control_view, question.name)
         own = _way(inputs, view)
         ceiling = None if tap == CEILING_TAP else label_view(answers, CEILING_TAP, rows)
-        made_of = {kind.metric: kind for kind in (_Accuracy, _MacroF1, _Bits)}
-        for figure in (made_of[name](inputs.seed) for name in figures):
+        for figure in (kind(inputs.seed) for kind in kinds):
             shown = None if control_view is None else figure.interval(control_view)
             finding = _finding(
-                *(
-                    inputs,
-                    tap,
-                    family,
-                    question.name,
-                    attacker,
-                    words,
-                    view,
-                    figure,
-                    ceiling,
-                    notes,
-                ),
+                inputs,
+                tap,
+                family,
+                question.name,
+                attacker,
+                words,
+                view,
+                figure,
+                ceiling,
+                notes,
                 control.shown(tap, shown),
             )
             made.append(

@@ -50,14 +50,12 @@ def measure(inputs: Inputs, tap: str, seed: int, report: Reporter = silent) -> A
         measure_open_set(inputs, capture, seed, QUESTION, report),
     ]
     notes = list(parts[1].notes)
-    try:
-        # It learns nothing, so that another seed has nothing to add.
-        heard = listened(inputs, capture, QUESTION, report) if seed == inputs.seed else None
-    except AttackError as error:
-        heard = None
-        notes.append(str(error))
-    if heard is not None:
-        parts.append(heard)
+    if seed == inputs.seed:  # the ear learns nothing, so that another seed has nothing to add
+        try:
+            heard = listened(inputs, capture, QUESTION, report)
+            parts += [] if heard is None else [heard]
+        except AttackError as error:
+            notes.append(str(error))
     return Answers(
         {name: array for part in parts for name, array in part.arrays.items()},
         {name: row for part in parts for name, row in part.rows.items()},

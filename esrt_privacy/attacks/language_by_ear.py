@@ -18,6 +18,7 @@ from esrt_privacy.attacks.positive_control import CEILING_TAP
 from esrt_privacy.captures import Capture
 from esrt_privacy.corpora import Utterance
 from esrt_privacy.corpora.corpus import speakers_of
+from esrt_privacy.corpora.drawing import drawn_evenly
 from esrt_privacy.errors import AssetError, AttackError, AudioError, CorpusError
 from esrt_privacy.judges.recogniser import Recogniser
 from esrt_privacy.judges.whisper_languages import whisper_language
@@ -25,9 +26,7 @@ from esrt_privacy.progress import Reporter, silent
 
 ROWS = "heard"  # of the answers
 RECOGNISER = "whisper-base"
-BATCH = 8
 MOST_UTTERANCES = 100  # of all languages, the same number of each; hearing one takes about a second
-AT_MEL = "at the log-mel the recordings themselves were heard"
 
 
 def listened(
@@ -39,10 +38,10 @@ def listened(
 ) -> Answers | None:
     """Whisper's probabilities of each language for the test utterances rebuilt from one tap, at most MOST_UTTERANCES.
 
-    They are as many of each language, and a language is as likely as any other over all of them.
-    Answers hold `heard.log_probabilities` (utterances, classes), an empty `heard.curve`, and the rows that
-    `label_view` reads. None where nothing was rebuilt at the tap. Errors as `labelled`, and AttackError where the
-    recogniser or the recordings are not to be had, or it knows fewer than two of the languages.
+    They are as many of each language, and a language is as likely as any other over all of them. Answers hold
+    `heard.log_probabilities` (utterances, classes), an empty `heard.curve`, and the rows that `label_view` reads. None
+    where nothing was rebuilt at the tap. Errors as `labelled`, and AttackError where the recogniser or the recordings
+    are not to be had, or it knows fewer than two of the languages.
     """
     tap = capture.tap
     if tap != CEILING_TAP and tap not in inputs.reconstructions:
@@ -58,14 +57,15 @@ def listened(
             "no attacker by ear: the recogniser knows fewer than two of the languages"
         )
     known = list(column)
-    chosen = _spread(
-        [u for u in material.test if question.label(u) in column], question, inputs.seed
-    )
+    heard = [u for u in material.test if question.label(u) in column]
+    wanted = drawn_evenly(heard, MOST_UTTERANCES, inputs.seed, question.label)
+    chosen = [u for u in heard if u.id in wanted]
     rows = []
     try:
-        for start in range(0, len(chosen), BATCH):
+        for start in range(0, len(chosen), recogniser.batch_size):
             report(f"listening for the {question.name} at {tap}", start, len(chosen))
-            sounds = [_sound(inputs, tap, u) for u in chosen[start : start + BATCH]]
+            batch = chosen[start : start + recogniser.batch_size]
+            sounds = [_sound(inputs, tap, u) for u in batch]
             rows.append(recogniser.language_logs(sounds)[:, list(column.values())])
     except (AudioError, CorpusError) as error:
         raise AttackError(f"no attacker by ear: {error}") from error
@@ -75,7 +75,7 @@ def listened(
     logs = spread_over(known, logs - logs.mean(axis=0), known)
     notes = [f"{len(chosen)} of {len(material.test)} utterances were heard"]
     if tap == CEILING_TAP:
-        notes.append(AT_MEL)
+        notes.append("at the log-mel the recordings themselves were heard")
     if len(known) < len(material.classes):
         left_out = ", ".join(name for name in material.classes if name not in known)
         notes.append(f"left out what the recogniser has no name for: {left_out}")
@@ -107,17 +107,3 @@ def _columns(recogniser: Recogniser, classes: Sequence[str]) -> dict[str, int]:
     places = {code: i for i, code in enumerate(recogniser.languages)}
     codes = {name: whisper_language(name) or "" for name in classes}
     return {name: places[code] for name, code in codes.items() if code in places}
-
-
-def _spread(utterances: Sequence[Utterance], question: Question, seed: int) -> list[Utterance]:
-    """At most MOST_UTTERANCES, the same number of each value as far as there are some; in the order given."""
-    rng = np.random.default_rng(seed)
-    draw = {key: rng.random() for key in sorted(u.id for u in utterances)}
-    taken: dict[str | None, int] = {}
-    ranked = []
-    for u in sorted(utterances, key=lambda u: draw[u.id]):
-        value = question.label(u)
-        taken[value] = taken.get(value, 0) + 1
-        ranked.append((taken[value], draw[u.id], u.id))
-    wanted = {key for _, _, key in sorted(ranked)[:MOST_UTTERANCES]}
-    return [u for u in utterances if u.id in wanted]

@@ -31,6 +31,7 @@ from esrt_privacy.attacks.inverter_training import (
 from esrt_privacy.attacks.vocoder import waveform
 from esrt_privacy.captures import Capture, capture
 from esrt_privacy.corpora import Corpus, Split, Utterance, make_split
+from esrt_privacy.corpora.drawing import drawn_evenly
 from esrt_privacy.errors import AttackError
 from esrt_privacy.progress import Reporter, silent
 from esrt_privacy.systems.base import ControlledSystem, wire_tap
@@ -71,14 +72,9 @@ def chosen_utterances(corpus: Corpus, most: int, seed: int) -> Corpus:
     Drawn from the seed and the ids, so that the order of files does not matter. English with a text comes first, since
     only there words can be counted.
     """
-    rng = np.random.default_rng(seed)
-    draw = {u: rng.random() for u in sorted(u.id for u in corpus)}
-    taken: dict[str | None, int] = {}
-    ranked = []
-    for u in sorted(corpus, key=lambda u: (not (u.language == "eng" and u.text), draw[u.id])):
-        taken[u.speaker] = taken.get(u.speaker, 0) + 1
-        ranked.append((not (u.language == "eng" and u.text), taken[u.speaker], draw[u.id], u.id))
-    wanted = {row[-1] for row in sorted(ranked)[:most]}
+    wanted = drawn_evenly(
+        corpus, most, seed, lambda u: u.speaker, lambda u: not (u.language == "eng" and u.text)
+    )
     return corpus.filter(lambda u: u.id in wanted)
 
 

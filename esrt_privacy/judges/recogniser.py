@@ -5,7 +5,7 @@ waveform gives the same text, which is what a measurement needs.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from esrt_privacy.errors import AssetError, AudioError, EsrtPrivacyError
-from esrt_privacy.esrt.precision import fast_bfloat16
 from esrt_privacy.judges.whisper_languages import whisper_language
+from esrt_privacy.precision import fast_bfloat16
 from esrt_privacy.weights import fingerprint
 
 if TYPE_CHECKING:
@@ -107,13 +107,18 @@ class Recogniser:
         return texts
 
     @cached_property
+    def _language_tokens(self) -> Mapping[str, int]:
+        """The token of each language by Whisper's code, in the order of the tokens; none in an English model."""
+        ids = getattr(self._model.generation_config, "lang_to_id", None) or {}
+        return {token.strip("<|>"): ids[token] for token in sorted(ids, key=lambda t: int(ids[t]))}
+
+    @property
     def languages(self) -> tuple[str, ...]:
         """Whisper's codes of the languages that `language_logs` tells apart, in its order; none in an English model."""
-        ids = getattr(self._model.generation_config, "lang_to_id", None) or {}
-        return tuple(token.strip("<|>") for token in sorted(ids, key=lambda token: int(ids[token])))
+        return tuple(self._language_tokens)
 
     def language_logs(self, waves: Sequence[np.ndarray]) -> np.ndarray:
-        """Log probabilities (waves, languages) of the language that each wave is spoken in.
+        """Log probabilities (waves, languages) of the language that each wave is spoken in; all as one batch.
 
         Computed in bfloat16 where that is faster. Waves and errors as `transcribe`; raises EsrtPrivacyError for an
         English model too.
@@ -126,20 +131,17 @@ class Recogniser:
             )
         for place, wave in enumerate(waves):
             _check_wave(wave, place)
-        rows = []
-        for start in range(0, len(waves), self.batch_size):
-            batch = waves[start : start + self.batch_size]
-            features = self._log_mel(batch)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
-                logits = self._language_logits(self._heard(features))
-            rows.append(logits.float().log_softmax(dim=-1).numpy())
-        return np.concatenate(rows) if rows else np.zeros((0, len(self.languages)))
+        features = self._log_mel(waves)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast_bfloat16()):
+            logits = self._language_logits(self._heard(features))
+        logs: np.ndarray = logits.float().log_softmax(dim=-1).numpy()
+        return logs
 
     def _language(self, language: str | None) -> str | None:
         if language is None:
             return None if self.is_multilingual else "en"
         code = whisper_language(language)
-        known = f"<|{code}|>" in getattr(self._model.generation_config, "lang_to_id", {})
+        known = code in self._language_tokens
         if code is None or not (known or (code == "en" and not self.is_multilingual)):
             raise EsrtPrivacyError(
                 f"{self.folder.name} does not transcribe the language {language}: use a "
@@ -168,14 +170,13 @@ class Recogniser:
         """(recordings, languages), in the order of the languages' tokens."""
         import torch
 
-        settings = self._model.generation_config
-        known = torch.tensor(sorted(settings.lang_to_id.values()))
-        start = torch.full((len(heard), 1), settings.decoder_start_token_id)
+        token = self._model.generation_config.decoder_start_token_id
+        start = torch.full((len(heard), 1), token)
         with torch.inference_mode():
             logits: torch.Tensor = self._model(
                 encoder_outputs=(heard,), decoder_input_ids=start, use_cache=False
             ).logits
-        return logits[:, -1][:, known]
+        return logits[:, -1, list(self._language_tokens.values())]
 
     def _transcribe_batch(self, waves: list[np.ndarray], code: str | None) -> list[str]:
         import torch
@@ -199,10 +200,10 @@ class Recogniser:
         if not self.is_multilingual:
             return torch.cat([start, no_timestamps], dim=1)
         if code is None:
-            known = torch.tensor(sorted(settings.lang_to_id.values()))
+            known = torch.tensor(list(self._language_tokens.values()))
             language = known[self._language_logits(heard).argmax(dim=-1, keepdim=True)]
         else:
-            language = torch.full_like(start, settings.lang_to_id[f"<|{code}|>"])
+            language = torch.full_like(start, self._language_tokens[code])
         task = torch.full_like(start, settings.task_to_id["transcribe"])
         return torch.cat([start, language, task, no_timestamps], dim=1)
 

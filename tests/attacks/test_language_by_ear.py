@@ -7,8 +7,9 @@ import pytest
 
 from esrt_privacy.attacks import language
 from esrt_privacy.attacks.drafts import judged
-from esrt_privacy.attacks.language_by_ear import MOST_UTTERANCES, _spread, listened
+from esrt_privacy.attacks.language_by_ear import MOST_UTTERANCES, listened
 from esrt_privacy.corpora import Corpus, load_corpus
+from esrt_privacy.corpora.drawing import drawn_evenly
 from esrt_privacy.errors import AttackError
 from tests.attacks.planted import inputs, people
 
@@ -92,9 +93,14 @@ def test_a_missing_recogniser_costs_its_findings_and_no_others(demo, tmp_path):
 def test_utterances_are_drawn_alike_from_each_language():
     corpus = people(speakers=60, each=6, languages=2)
     uneven = [u for u in corpus if u.language == "l00" or u.id.endswith("-0")]
-    chosen = _spread(uneven, language.QUESTION, 0)
+
+    def spread(seed):
+        wanted = drawn_evenly(uneven, MOST_UTTERANCES, seed, language.QUESTION.label)
+        return [u for u in uneven if u.id in wanted]
+
+    chosen = spread(0)
     counts = {code: sum(u.language == code for u in chosen) for code in ("l00", "l01")}
     rare = sum(u.language == "l01" for u in uneven)
     assert counts == {"l01": rare, "l00": min(MOST_UTTERANCES, len(uneven)) - rare}
-    assert chosen == _spread(uneven, language.QUESTION, 0) != _spread(uneven, language.QUESTION, 1)
+    assert chosen == spread(0) != spread(1)
     assert [u for u in uneven if u in chosen] == chosen

@@ -6,7 +6,7 @@ import importlib.util
 
 import torch
 
-from esrt_privacy.esrt.precision import fast_bfloat16
+from esrt_privacy.precision import fast_bfloat16
 
 
 def training_device() -> torch.device:

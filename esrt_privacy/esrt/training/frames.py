@@ -91,8 +91,12 @@ def padded(
 
 def thinned(length: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Places of the frames kept of a recording of `length` s, and what is added to their attention."""
-    speech = min(int(length * FRAMES_A_SECOND) + MARGIN, ENCODER_FRAMES)
-    return spread(speech, ENCODER_FRAMES, STRIDE, rng)
+    return spread(speech_frames(length), ENCODER_FRAMES, STRIDE, rng)
+
+
+def speech_frames(length: float) -> int:
+    """How many frames hold the speech of a recording of `length` s, with the margin after it."""
+    return min(int(length * FRAMES_A_SECOND) + MARGIN, ENCODER_FRAMES)
 
 
 def spread(
