@@ -1,10 +1,10 @@
 """Put a model that went through the three stages into the package: the reference.
 
-    python tools/ship_reference.py --speech SPEECH --work WORK [--name stages]
+    python tools/ship_reference.py --speech SPEECH --work WORK [--name stages] [--phrases SHARE]
 
-Run after `train_reference.py --only stages`, with the same folders. Writes adapter, projector, LoRA and tag rows in
-float16, the curves of the stages, and a new CTC head on the trained adapter, which stays as it is: the head only
-measures what its tensor carries. Then train the Q-Former's attacker again: `train_attackers.py --taps qformer`.
+Run after `train_reference.py --only stages`, with the same folders and share of the phrasebook. Writes adapter,
+projector, LoRA and tag rows in float16, the curves of the stages, the list of recordings that were trained on, and a
+new CTC head on the trained adapter, which stays as it is: the head only measures what its tensor carries. Then train the Q-Former's attacker again: `train_attackers.py --taps qformer`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,16 @@ import stage_card
 import torch
 from reference_data import SEED, SYNTHESISED
 from safetensors.torch import save_file
-from train_reference import CHECKED, HEAD, OUT, frame_reader, read_training, shipped, table
+from train_reference import (
+    CHECKED,
+    HEAD,
+    OUT,
+    frame_reader,
+    note_heard,
+    read_training,
+    shipped,
+    table,
+)
 
 from esrt_privacy.esrt.model import EsrtModel
 
@@ -32,12 +41,14 @@ def main() -> None:
     parser.add_argument("--speech", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--name", default="stages", help="folder of the trained model, in WORK")
+    parser.add_argument("--phrases", type=float, default=1.0, help="share of the phrasebook used")
     options = parser.parse_args()
     trained = options.work / options.name
     record = json.loads((trained / "training.json").read_text(encoding="utf-8"))
     EsrtModel.from_pretrained(trained).save_pretrained(OUT, half=True)
     stages = stage_card.record_of(record, trained / "metrics.csv")
-    data = reference_data.load(options.speech, SYNTHESISED, options.work)
+    shares = reference_data.SHARES | {"phrasebook-train": options.phrases}
+    data = reference_data.load(options.speech, SYNTHESISED, options.work, shares)
     system = reference_data.plain_system()
     captures = [
         reference_data.representations(system, corpus, options.work)["encoder"]
@@ -47,6 +58,7 @@ def main() -> None:
     frames_of = frame_reader(captures)
     head_steps = measured_by(data, frames_of, options.work / f"{options.name}-head")
     data.split.save(OUT / "split.json")
+    note_heard(u for part in reference_data.TRAINING for u in data.part(part, "adapter-train"))
     cer = table(data, *shipped(), frames_of)
     body = read_training() | {
         "stages": stages,

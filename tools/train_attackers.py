@@ -3,8 +3,8 @@
     python tools/train_attackers.py --speech SPEECH --work WORK --steps 1600
 
 Run after train_reference.py, with the same folders: its cached frames are used. All three get the same network, the
-same recordings and the same number of steps. Writes esrt_privacy/data/attackers, the control basis and the list of
-recordings that adapter and attackers were trained on.
+same recordings and the same number of steps. Writes esrt_privacy/data/attackers and the control basis, and adds to the
+list of recordings that adapter and attackers were trained on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import reference_data
-from train_reference import OUT
+from train_reference import HEARD, OUT, note_heard
 
 from esrt_privacy.assets import whisper_folder
 from esrt_privacy.attacks.attackers import TrainedInverter, attackers_folder, shipped_path
@@ -36,6 +36,8 @@ from esrt_privacy.systems.transparent import TransparentBasis, fit_basis
 
 # Without the phrasebook: the attackers of all taps are trained on the same recordings.
 TRAINING = ("an4", "librispeech", "synth-train", "synth-joined")
+# Of the synthesised sentences alone a tenth: the joined recordings hold all of them.
+SHARES = reference_data.SHARES | {"synth-train": 0.1}
 BASIS_UTTERANCES = 1500
 DEVELOPMENT_UTTERANCES = 48
 
@@ -48,11 +50,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--taps", nargs="*", default=["transparent", "qformer", "encoder"])
     options = parser.parse_args()
-    data = reference_data.load(options.speech, options.synth, options.work)
+    data = reference_data.load(options.speech, options.synth, options.work, SHARES)
     edge = Edge.from_adapter(OUT, whisper_folder("whisper-base"))
     lesson = Lesson.of(data, edge, options.steps)
-    heard = sorted(u.fingerprint[:16] for u in lesson.everything)
-    (OUT / "training_audio.txt").write_text("\n".join(heard) + "\n", encoding="ascii")
+    note_heard(lesson.everything, (OUT / HEARD).read_text(encoding="ascii").split())
     attackers_folder().mkdir(parents=True, exist_ok=True)
     for tap in options.taps:
         attacker = lesson.attacker(tap)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from esrt_privacy.captures import Capture
+from esrt_privacy.corpora import Utterance
 from esrt_privacy.esrt.config import REFERENCE
 from esrt_privacy.esrt.edge import load_qformer, save_adapter
 from esrt_privacy.esrt.qformer import QFormer
@@ -38,6 +39,8 @@ OUT = Path(__file__).parent.parent / "esrt_privacy" / "data" / "reference"
 HEAD = (
     Path(__file__).parent / "reference_head.safetensors"
 )  # not part of the system; measures its CER
+# Fingerprints of the recordings that adapter and attackers learned from.
+HEARD = "training_audio.txt"
 # How often an epoch shows an utterance: of spelled letters (AN4) and of recorded long speech there is little.
 REPETITIONS = {"an4": 2, "librispeech": 3}
 FRAMES_WITH_SPEECH = 150  # of a recording, by which the scale of its codes is known
@@ -49,6 +52,12 @@ CHECKED = {
     "vctk": ("test",),
     "librispeech": ("test",),
 }
+
+
+def note_heard(utterances: Iterable[Utterance], others: Iterable[str] = ()) -> None:
+    """Write the list of recordings that were trained on: of `utterances`, and `others` by fingerprint."""
+    heard = sorted({u.fingerprint[:16] for u in utterances} | set(others))
+    (OUT / HEARD).write_text("\n".join(heard) + "\n", encoding="ascii")
 
 
 def frame_reader(captures: list[Capture]) -> Callable[[str], Tensor]:
@@ -180,6 +189,7 @@ def main() -> None:
     save_adapter(OUT, REFERENCE, qformer)
     save_file({k: v.half().contiguous() for k, v in head.state_dict().items()}, HEAD)
     data.split.save(OUT / "split.json")
+    note_heard(u for name in TRAINING for u in data.part(name, "adapter-train"))
     cer = table(data, *shipped(), frames_of)
     body = {"rounds": [*earlier, training], "split": data.split.fingerprint, "cer": cer}
     (OUT / "training.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")

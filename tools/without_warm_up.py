@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import reference_data
-from train_attackers import Lesson
+from train_attackers import SHARES, Lesson
 from train_reference import OUT
 
 from esrt_privacy.assets import cache_folder, whisper_folder
@@ -46,7 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=600)
     options = parser.parse_args()
-    data = reference_data.load(options.speech, reference_data.SYNTHESISED, options.work)
+    data = reference_data.load(options.speech, reference_data.SYNTHESISED, options.work, SHARES)
     trained = options.work / options.name
     edge = Edge.from_adapter(trained, whisper_folder("whisper-base"), name="without warm-up")
     lesson = Lesson.of(data, edge, options.steps)
