@@ -4,7 +4,8 @@
 
 Run after `train_reference.py --only stages`, with the same folders and share of the phrasebook. Writes adapter,
 projector, LoRA and tag rows in float16, the curves of the stages, the list of recordings that were trained on, and a
-new CTC head on the trained adapter, which stays as it is: the head only measures what its tensor carries. Then train the Q-Former's attacker again: `train_attackers.py --taps qformer`.
+new CTC head on the trained adapter, which stays as it is: the head only measures what its tensor carries. Then train
+the Q-Former's attacker again: `train_attackers.py --taps qformer`.
 """
 
 from __future__ import annotations
