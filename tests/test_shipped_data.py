@@ -3,11 +3,14 @@
 import json
 import os
 from collections import defaultdict
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import ctc
 import pytest
+import reference_data
 import torch
 import train_reference
 
@@ -17,8 +20,11 @@ from esrt_privacy.corpora import Corpus, load_corpus
 from esrt_privacy.esrt.config import REFERENCE
 from esrt_privacy.esrt.edge import read_config
 from esrt_privacy.esrt.encoder import log_mel
+from esrt_privacy.evaluation.evaluate import evaluate
+from esrt_privacy.evaluation.translation import TranslationOptions
 from esrt_privacy.findings import read_run
 from esrt_privacy.systems.registry import build_system, reference_folder
+from esrt_privacy.systems.whole import load_model
 
 DATA = Path(str(resources.files("esrt_privacy") / "data"))
 BINARIES = (".safetensors", ".flac", ".npz", ".pt")
@@ -118,6 +124,53 @@ def test_the_card_s_error_rate_on_the_demo_corpus_is_measured_again() -> None:
     )
     assert cer == pytest.approx(said, abs=0.05)
     assert swapped > cer + 0.3
+
+
+@pytest.fixture(scope="module")
+def fetched_llm(fetched_weights: None) -> None:
+    """The reference's language model, or the test is skipped."""
+    from esrt_privacy.assets import status
+
+    (state,) = (row.state for row in status() if row.name == "gemma-3-270m")
+    if state != "fetched" and "ESRT_PRIVACY_WEIGHTS" not in os.environ:
+        pytest.skip("no weights (gemma-3-270m): run esrt-privacy assets fetch gemma-3-270m")
+
+
+def _scores() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(
+        (reference_folder() / "scores.json").read_text(encoding="utf-8")
+    )
+    return rows
+
+
+def test_the_card_says_that_the_reference_recognises_and_translates_unseen_sentences() -> None:
+    rows = [r for r in _scores() if r["corpus"] == "phrasebook-test-sentences"]
+    (wer,) = (r for r in rows if r["measure"] == "wer" and r["source"] == "eng")
+    assert wer["value"] <= 0.20 < wer["floor"]
+    translated = {r["target"]: r for r in rows if r["measure"] == "chrf" and r["source"] == "eng"}
+    assert set(translated) == {"spa", "deu", "fra", "ita", "jpn"}
+    for row in translated.values():
+        assert row["value"] >= 50 and row["value"] >= row["floor"] + 25, row
+
+
+@pytest.mark.weights
+@pytest.mark.slow
+@pytest.mark.usefixtures("fetched_llm")
+def test_the_card_s_scores_of_held_out_sentences_are_measured_again() -> None:
+    """Some recordings of voices and sentences that the reference was not trained on, into German."""
+    split, heard = shipped_split()
+    phrases = load_corpus(reference_data.PHRASEBOOK).select(corpus="phrasebook-test-sentences")
+    rows = phrases.select(language="eng").utterances[::4]
+    assert {split.role(u) for u in rows} == {"test"}
+    assert not {u.fingerprint[:16] for u in rows} & heard
+    corpus = replace(phrases, utterances=rows)
+    asked = TranslationOptions(("deu",), most_tokens=100)
+    scores = {
+        s.measure: s for s in evaluate(load_model("reference"), corpus, asked, beams=(1,)).scores
+    }
+    assert scores["wer"].value <= 0.25
+    assert scores["chrf"].value >= 50
+    assert scores["chrf"].value >= scores["chrf"].floor + 25
 
 
 @pytest.mark.weights

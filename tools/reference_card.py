@@ -74,8 +74,8 @@ project; no native speaker has read them). {" ".join(f"{line}." for line in stag
 
 ## What it recognises and translates
 Greedy, 80 queries, from the shipped weights, on voices that nothing here was trained on. Intervals over voices.
-Swapped: the answers to other recordings. Nearest: what one would score who said the training sentence that is nearest
-to what was said, or its translation. Rerun by `python tools/reference_scores.py`. LibriSpeech is held against
+Swapped: the answers to other recordings. Nearest: what one would score who said the sentence of the phrasebook's
+training part that is nearest to what was said, or its translation. Rerun by `python tools/reference_scores.py`. LibriSpeech is held against
 Whisper-base's transcripts.
 
 {stage_card.scores_table(OUT / "scores.json")}
@@ -118,15 +118,23 @@ the next utterance's tensor, the floor. Japanese is spelled in Latin letters. Re
 |---|---|---|---|---|---|---|
 {rows}
 
-## How much the warm-up decides
-The same reconstruction attack on an adapter that had no warm-up (`python tools/without_warm_up.py`), 48 recordings of
-the demo corpus.
-
-{stage_card.warm_up_table(OUT / "warm_up.json")}
-
+{warm_up()}
 ## Terms
 Adapter and projector: Apache-2.0, as the package. LoRA and tag rows are derived from Gemma: they are provided under and
 subject to the Gemma Terms of Use (ai.google.dev/gemma/terms). The data's notices are in `NOTICE`.
+"""
+
+
+def warm_up() -> str:
+    """The section on the adapter without warm-up, where it has been trained and attacked."""
+    if not (found := OUT / "warm_up.json").exists():
+        return ""
+    return f"""## How much the warm-up decides
+The same reconstruction attack on an adapter that had no warm-up (`python tools/without_warm_up.py`), 48 recordings of
+the demo corpus.
+
+{stage_card.warm_up_table(found)}
+
 """
 
 

@@ -1,10 +1,10 @@
 """What the trained reference recognises and translates, beside two floors; the card's table.
 
-    python tools/reference_scores.py --speech SPEECH --work WORK [--model FOLDER] [--limit N]
+    python tools/reference_scores.py --speech SPEECH --work WORK [--model FOLDER] [--limit N] [--corpora NAME ...]
 
 Floors: the answers to other recordings (swapped), and the sentence of the training data that is nearest to what was
 said, with its translation (nearest): what a system would score that only found the right sentence to repeat. Writes
-scores.json beside the model.
+scores.json beside the model, a corpus after the other; rows of corpora that are not asked for stay.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from esrt_privacy.measures.translation import chrf
 
 LANGUAGES = ("eng", "spa", "deu", "fra", "ita", "jpn")
 RECOGNISED = ("an4", "librispeech", "vctk")  # no translations
+CORPORA = (*PHRASEBOOK_TESTS, *RECOGNISED)
 MOST_TOKENS = 100
+BATCH = 24  # recordings; each step of decoding reads all weights, whatever the batch
 
 
 def main() -> None:
@@ -39,13 +41,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--model", type=Path, default=OUT)
     parser.add_argument("--limit", type=int, default=None, help="recordings of a test, to try")
-    parser.add_argument("--corpora", nargs="*", default=[*PHRASEBOOK_TESTS, *RECOGNISED])
+    parser.add_argument("--corpora", nargs="*", default=CORPORA, choices=CORPORA)
     options = parser.parse_args()
     data = reference_data.load(options.speech, SYNTHESISED, options.work)
-    model = EsrtModel.from_pretrained(options.model)
+    model = EsrtModel.from_pretrained(options.model).merge()
     known = data.part("phrasebook-train", "adapter-train")
-    rows: list[dict[str, object]] = []
+    out = options.model / "scores.json"
     for name in options.corpora:
+        rows: list[dict[str, object]] = []
         corpus = data.part(name, "test")
         if options.limit is not None:
             corpus = replace(corpus, utterances=corpus.utterances[: options.limit])
@@ -53,7 +56,7 @@ def main() -> None:
         for language in sorted({u.language or "" for u in corpus}):
             part = corpus.select(language=language)
             asked = TranslationOptions(
-                tuple(t for t in to if t != language), batch=8, most_tokens=MOST_TOKENS
+                tuple(t for t in to if t != language), batch=BATCH, most_tokens=MOST_TOKENS
             )
             repeated = (
                 nearest(part.utterances, known.select(language=language).utterances) if to else None
@@ -62,8 +65,15 @@ def main() -> None:
                 floor = nearest_floor(part, repeated, score) if repeated else None
                 rows.append(without_nan({"corpus": name, **asdict(score), "nearest": floor}))
                 print(in_words(rows[-1]), flush=True)
-    text = json.dumps(rows, indent=1, allow_nan=False)
-    (options.model / "scores.json").write_text(text + "\n", encoding="utf-8")
+        write(out, name, rows)
+
+
+def write(out: Path, corpus: str, rows: Sequence[dict[str, object]]) -> None:
+    """Put the rows of one corpus into the file, in place of its earlier ones, in the card's order."""
+    known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else []
+    every = [*(row for row in known if row["corpus"] != corpus), *rows]
+    every.sort(key=lambda row: CORPORA.index(row["corpus"]))
+    out.write_text(json.dumps(every, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def nearest_floor(part: Corpus, repeated: Sequence[Utterance], score: Score) -> float | None:

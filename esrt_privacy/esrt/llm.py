@@ -14,6 +14,7 @@ from torch import Tensor
 
 from esrt_privacy.assets import llm_folder
 from esrt_privacy.errors import AssetError, SystemUnavailable, shown
+from esrt_privacy.quiet import without_loading_bars, without_peft_deprecation
 
 if TYPE_CHECKING:
     from esrt_privacy.esrt.language_tags import Tags
@@ -33,7 +34,8 @@ def load_llm(name: str, weights: Path | None, dtype: torch.dtype) -> tuple[Any, 
     folder = llm_folder(name, weights)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        llm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        with without_loading_bars():
+            llm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise AssetError(
             f"{folder}: cannot be read as a language model ({shown(error)})"
@@ -78,7 +80,8 @@ def with_adapters(llm: Any, tags: Tags, rank: int, alpha: int) -> Any:
         trainable_token_indices=list(tags.all_ids),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(llm, config)
+    with without_peft_deprecation():
+        return get_peft_model(llm, config)
 
 
 def train_only(llm: Any, lora: bool, tags: bool) -> None:
@@ -91,7 +94,12 @@ def train_only(llm: Any, lora: bool, tags: bool) -> None:
 
 def merged(llm: Any) -> Any:
     """A copy of the LLM with LoRA and the tags' rows in its own weights; `llm` stays as it is."""
-    return copy.deepcopy(llm).merge_and_unload()
+    return merged_in(copy.deepcopy(llm))
+
+
+def merged_in(llm: Any) -> Any:
+    """The LLM itself with LoRA and the tags' rows in its own weights, without adapters."""
+    return llm.merge_and_unload()
 
 
 def adapter_state(llm: Any) -> dict[str, Tensor]:

@@ -119,6 +119,10 @@ class EsrtModel(nn.Module):
             raise SystemUnavailable(
                 "a model that was loaded without its edge half cannot be saved: load it with the edge"
             )
+        if not hasattr(self.llm, "merge_and_unload"):
+            raise SystemUnavailable(
+                "a model whose adapters were merged in cannot be saved: load it anew"
+            )
         from esrt_privacy.esrt.llm import adapter_state, merged
 
         folder = Path(folder)
@@ -153,6 +157,17 @@ class EsrtModel(nn.Module):
                 "a model that was loaded without its edge half cannot encode recordings"
             )
         return self.edge.encode(waves)
+
+    def merge(self) -> EsrtModel:
+        """Put LoRA and the tags' rows into the LLM's own weights, to decode faster; the model itself.
+
+        With adapters, every decoded token takes a copy of the whole embedding (see `vocabulary`). A merged model can be
+        neither trained further nor saved.
+        """
+        from esrt_privacy.esrt.llm import merged_in
+
+        self.llm = merged_in(self.llm)
+        return self
 
     def cloud(self) -> Cloud:
         """The cloud half, sharing this model's weights, switched to evaluation."""

@@ -210,14 +210,14 @@ def _cloud(options: ProfileOptions) -> list[Figure]:
 
 
 def _cloud_parts(options: ProfileOptions, dtype: torch.dtype) -> tuple[Any, Any, int]:
-    from esrt_privacy.esrt.llm import load_llm, merged
+    from esrt_privacy.esrt.llm import load_llm
     from esrt_privacy.esrt.model_config import model_preset
     from esrt_privacy.esrt.projector import Projector
     from esrt_privacy.systems.whole import load_model
 
     if not options.random:
         model = load_model(options.model, options.weights)
-        return model.projector.to(dtype), merged(model.llm).to(dtype).eval(), model.projector.width
+        return model.projector.to(dtype), model.llm.to(dtype).eval(), model.projector.width
     config = model_preset(options.model)
     width = config.edge.qformer.hidden
     llm, _ = load_llm(config.llm, options.weights, dtype)

@@ -15,6 +15,7 @@ import numpy as np
 from esrt_privacy.errors import AssetError, AudioError, EsrtPrivacyError
 from esrt_privacy.judges.whisper_languages import whisper_language
 from esrt_privacy.precision import fast_bfloat16
+from esrt_privacy.quiet import without_loading_bars
 from esrt_privacy.weights import fingerprint
 
 if TYPE_CHECKING:
@@ -294,16 +295,9 @@ def _check_wave(wave: np.ndarray, place: int) -> None:
 def _load_model(folder: Path) -> Any:
     import torch
     from transformers import WhisperForConditionalGeneration
-    from transformers.utils import logging
 
-    # A bar for every loaded model would break the progress display of the command around it.
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with without_loading_bars():
         model = WhisperForConditionalGeneration.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, local_files_only=True
         )
-    finally:
-        if shown:
-            logging.enable_progress_bar()
     return model.eval()

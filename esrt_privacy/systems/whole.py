@@ -62,7 +62,7 @@ def load_translator(
 
 
 def load_model(name_or_folder: str, weights: Path | None = None) -> EsrtModel:
-    """A whole model by the reference's name, from a folder or from the hub.
+    """A whole model by the reference's name, from a folder or from the hub, merged: to decode, not to be trained.
 
     Raises AssetError or SystemUnavailable where it has no cloud half, or is not to be had.
     """
@@ -72,5 +72,5 @@ def load_model(name_or_folder: str, weights: Path | None = None) -> EsrtModel:
 
     if name_or_folder in REFERENCE_NAMES:
         preset = model_preset(name_or_folder)
-        return EsrtModel.from_pretrained(reference_folder(), preset, weights)
-    return EsrtModel.from_pretrained(name_or_folder, weights=weights)
+        return EsrtModel.from_pretrained(reference_folder(), preset, weights).merge()
+    return EsrtModel.from_pretrained(name_or_folder, weights=weights).merge()

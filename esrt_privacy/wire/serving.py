@@ -137,5 +137,5 @@ def load_cloud(
         from esrt_privacy.wire.handover import load_handed_over
 
         return load_handed_over(place, preset, llm)
-    model = EsrtModel.from_pretrained(place, preset, weights, with_edge=False)
+    model = EsrtModel.from_pretrained(place, preset, weights, with_edge=False).merge()
     return model.cloud(), WireShape(*model.config.edge.wire_shape)

@@ -120,6 +120,17 @@ def test_llm_is_merged_and_copied_where_asked_for(model, model_config, tmp_path,
     assert same(outputs(again, wire, tone), outputs(loaded, wire, tone))
 
 
+def test_a_merged_model_gives_the_same_and_is_not_saved(saved, tmp_path, wire, tone):
+    loaded = EsrtModel.from_pretrained(saved)
+    expected = outputs(loaded, wire, tone)
+    assert loaded.merge() is loaded
+    assert not any("lora" in name for name, _ in loaded.named_parameters())
+    torch.testing.assert_close(outputs(loaded, wire, tone)[:2], expected[:2])
+    with pytest.raises(SystemUnavailable, match="merged in cannot be saved: load it anew"):
+        loaded.save_pretrained(tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+
+
 def test_checkpoint_is_loaded_as_a_preset_with_its_query_set(model, model_config, saved, wire):
     lite = replace(model_config, edge=replace(model_config.edge, name="tiny-lite", queries=4))
     loaded = EsrtModel.from_pretrained(saved, preset=lite)
