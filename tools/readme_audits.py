@@ -25,6 +25,7 @@ ROWS = (
     ("sex? balanced accuracy", "attributes", "sex-balanced-accuracy"),
     ("groups without labels: language, NMI", "structure", "language-nmi"),
     ("groups without labels: voices, NMI", "structure", "speaker-nmi"),
+    ("which words? WER of the system's own cloud half", "reading", "wer"),
     ("rebuilt speech: STOI", "reconstruction", "stoi"),
     ("rebuilt speech: WER", "reconstruction", "wer"),
 )
