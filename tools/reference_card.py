@@ -75,8 +75,8 @@ project; no native speaker has read them). {" ".join(f"{line}." for line in stag
 ## What it recognises and translates
 Greedy, 80 queries, from the shipped weights, on voices that nothing here was trained on. Intervals over voices.
 Swapped: the answers to other recordings. Nearest: what one would score who said the sentence of the phrasebook's
-training part that is nearest to what was said, or its translation. Rerun by `python tools/reference_scores.py`. LibriSpeech is held against
-Whisper-base's transcripts.
+training part that is nearest to what was said, or its translation. Rerun by `python tools/reference_scores.py`.
+LibriSpeech is held against Whisper-base's transcripts.
 
 {stage_card.scores_table(OUT / "scores.json")}
 
