@@ -3,6 +3,7 @@
 import json
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,8 @@ import reference_data
 import torch
 import train_reference
 
+from esrt_privacy.assets import ASSETS, status
+from esrt_privacy.assets.registry import Asset
 from esrt_privacy.attacks.attackers import TrainedInverter, attackers_folder, shipped_inverter
 from esrt_privacy.audit import ReconstructionRequest, reconstruct, shipped_split
 from esrt_privacy.corpora import Corpus, load_corpus
@@ -33,10 +36,12 @@ BINARIES = (".safetensors", ".flac", ".npz", ".pt")
 @pytest.fixture(scope="module")
 def fetched_weights() -> None:
     """Whisper-base, Whisper-tiny.en and GE2E, or the test is skipped."""
-    from esrt_privacy.assets import ASSETS, status
+    _require(lambda asset: not asset.is_llm)
 
-    edge = [row for row in status() if not ASSETS[row.name].is_llm]
-    missing = [row.name for row in edge if row.state != "fetched"]
+
+def _require(wanted: Callable[[Asset], bool]) -> None:
+    """Skip the test where assets that it wants were not fetched and the user named no folder of weights."""
+    missing = [r.name for r in status() if wanted(ASSETS[r.name]) and r.state != "fetched"]
     if missing and "ESRT_PRIVACY_WEIGHTS" not in os.environ:
         pytest.skip(f"no weights ({', '.join(missing)}): run esrt-privacy assets fetch")
 
@@ -128,12 +133,8 @@ def test_the_card_s_error_rate_on_the_demo_corpus_is_measured_again() -> None:
 
 @pytest.fixture(scope="module")
 def fetched_llm(fetched_weights: None) -> None:
-    """The reference's language model, or the test is skipped."""
-    from esrt_privacy.assets import status
-
-    (state,) = (row.state for row in status() if row.name == "gemma-3-270m")
-    if state != "fetched" and "ESRT_PRIVACY_WEIGHTS" not in os.environ:
-        pytest.skip("no weights (gemma-3-270m): run esrt-privacy assets fetch gemma-3-270m")
+    """The reference's language model too, or the test is skipped."""
+    _require(lambda asset: asset.is_llm)
 
 
 def _scores() -> list[dict[str, Any]]:

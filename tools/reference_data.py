@@ -74,6 +74,11 @@ class ReferenceData:
         return self.split.select(self.corpora[name], *roles)
 
 
+def shares_with(phrases: float) -> dict[str, float]:
+    """SHARES, with another share of the phrasebook."""
+    return SHARES | {"phrasebook-train": phrases}
+
+
 def load(
     speech: Path, synth: Path, work: Path, shares: Mapping[str, float] = SHARES
 ) -> ReferenceData:

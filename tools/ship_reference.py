@@ -48,7 +48,7 @@ def main() -> None:
     record = json.loads((trained / "training.json").read_text(encoding="utf-8"))
     EsrtModel.from_pretrained(trained).save_pretrained(OUT, half=True)
     stages = stage_card.record_of(record, trained / "metrics.csv")
-    shares = reference_data.SHARES | {"phrasebook-train": options.phrases}
+    shares = reference_data.shares_with(options.phrases)
     data = reference_data.load(options.speech, SYNTHESISED, options.work, shares)
     system = reference_data.plain_system()
     captures = [
@@ -59,7 +59,7 @@ def main() -> None:
     frames_of = frame_reader(captures)
     head_steps = measured_by(data, frames_of, options.work / f"{options.name}-head")
     data.split.save(OUT / "split.json")
-    note_heard(u for part in reference_data.TRAINING for u in data.part(part, "adapter-train"))
+    note_heard(reference_data.joined(data, reference_data.TRAINING, "adapter-train"))
     cer = table(data, *shipped(), frames_of)
     body = read_training() | {
         "stages": stages,

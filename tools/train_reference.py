@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--stage-rate", type=float, default=3e-4, help="learning rate")
     parser.add_argument("--stage-warm-up", type=int, default=100, help="steps")
     options = parser.parse_args()
-    shares = reference_data.SHARES | {"phrasebook-train": options.phrases}
+    shares = reference_data.shares_with(options.phrases)
     data = reference_data.load(options.speech, options.synth, options.work, shares)
     system = reference_data.plain_system()
     if options.only == "stages":
@@ -189,7 +189,7 @@ def main() -> None:
     save_adapter(OUT, REFERENCE, qformer)
     save_file({k: v.half().contiguous() for k, v in head.state_dict().items()}, HEAD)
     data.split.save(OUT / "split.json")
-    note_heard(u for name in TRAINING for u in data.part(name, "adapter-train"))
+    note_heard(reference_data.joined(data, TRAINING, "adapter-train"))
     cer = table(data, *shipped(), frames_of)
     body = {"rounds": [*earlier, training], "split": data.split.fingerprint, "cer": cer}
     (OUT / "training.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ from esrt_privacy.assets.hub import hub_snapshot, is_llm_folder
 from esrt_privacy.assets.packages import fetch_package, find_wheel, is_fetched, read_weights
 from esrt_privacy.assets.registry import ASSETS, Asset
 from esrt_privacy.errors import AssetError, shown
+from esrt_privacy.quiet import without_loading_bars
 
 
 def llm_folder(name_or_path: str | Path, folder: Path | None = None) -> Path:
@@ -76,10 +77,11 @@ def _write_dequantised(quantised: Path, target: Path) -> None:
     folder, file = str(quantised.parent), quantised.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
     tokenizer.save_pretrained(target)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        gguf_file=file,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.float32,
-    )
+    with without_loading_bars():
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=file,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+        )
     model.save_pretrained(target)

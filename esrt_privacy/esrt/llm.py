@@ -94,12 +94,7 @@ def train_only(llm: Any, lora: bool, tags: bool) -> None:
 
 def merged(llm: Any) -> Any:
     """A copy of the LLM with LoRA and the tags' rows in its own weights; `llm` stays as it is."""
-    return merged_in(copy.deepcopy(llm))
-
-
-def merged_in(llm: Any) -> Any:
-    """The LLM itself with LoRA and the tags' rows in its own weights, without adapters."""
-    return llm.merge_and_unload()
+    return copy.deepcopy(llm).merge_and_unload()
 
 
 def adapter_state(llm: Any) -> dict[str, Tensor]:

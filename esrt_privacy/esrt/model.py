@@ -164,9 +164,7 @@ class EsrtModel(nn.Module):
         With adapters, every decoded token takes a copy of the whole embedding (see `vocabulary`). A merged model can be
         neither trained further nor saved.
         """
-        from esrt_privacy.esrt.llm import merged_in
-
-        self.llm = merged_in(self.llm)
+        self.llm = self.llm.merge_and_unload()
         return self
 
     def cloud(self) -> Cloud:
