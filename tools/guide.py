@@ -26,9 +26,9 @@ class Guide:
     def __init__(self, qformer: QFormer) -> None:
         layers = [layer for layer in qformer.model.encoder.layer if layer.has_cross_attention]
         self._attentions = [layer.crossattention.attention for layer in layers]
-        self._seen: dict[int, dict[str, Tensor]] = {}
+        self._seen: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
         for number, attention in enumerate(self._attentions):
-            attention.register_forward_hook(partial(self._keep, number), with_kwargs=True)
+            attention.register_forward_hook(partial(self._keep, number))
 
     def loss(
         self, frames: Tensor, speech: Tensor, queries: int, places: Tensor | None = None
@@ -41,18 +41,16 @@ class Guide:
         place = torch.arange(queries) if places is None else places
         losses = []
         for number, attention in enumerate(self._attentions):
-            seen = self._seen[number]
-            hidden, keys = seen["hidden_states"], seen["encoder_hidden_states"]
+            hidden, keys, mask = self._seen[number]
             if number:
                 hidden = hidden.detach()  # what the first layer has read is not to serve as a place
-            shape = (attention.num_attention_heads, attention.attention_head_size)
-            query = attention.query(hidden).unflatten(-1, shape).transpose(1, 2)
-            key = attention.key(keys).unflatten(-1, shape).transpose(1, 2)
-            scores = query @ key.transpose(-1, -2) * attention.scaling
-            weights = (scores.float() + seen["encoder_attention_mask"]).softmax(-1)
+            slices, layers = attention.heads, len(self._attentions)
+            query = attention.query(hidden).unflatten(-1, (slices, -1)).transpose(1, 2)
+            key = attention.key(keys).unflatten(-1, (slices, -1)).transpose(1, 2)
+            scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+            weights = (scores.float() + mask).softmax(-1)
             part = ENCODER_FRAMES / queries
             begins = place * part
-            slices, layers = shape[0], len(self._attentions)
             width = part / slices
             inside = torch.arange(slices)[:, None] + (number + 0.5) / layers
             centres = begins + inside * width  # (slices, queries)
@@ -64,6 +62,6 @@ class Guide:
         return torch.stack(losses).mean()
 
     def _keep(
-        self, number: int, module: nn.Module, args: object, kwargs: dict[str, Tensor], _: object
+        self, number: int, module: nn.Module, asked: tuple[Tensor, Tensor, Tensor], _: object
     ) -> None:
-        self._seen[number] = kwargs
+        self._seen[number] = asked

@@ -95,8 +95,8 @@ def put_into(letters: Letters, qformer: QFormer, head: ctc.Head, spoken: Tensor)
     """
     layers = qformer.model.encoder.layer
     attentions = [layer.crossattention for layer in layers if layer.has_cross_attention]
-    heads = attentions[0].attention.num_attention_heads
-    size = attentions[0].attention.attention_head_size
+    heads = attentions[0].attention.heads
+    size = qformer.config.hidden // heads
     code = letters.code.out_features
     codes = letters.codes(spoken).flatten(0, 1)
     middle, deviation = codes.mean(0), codes.std(0)

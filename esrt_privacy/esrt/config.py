@@ -38,7 +38,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True)
 class QFormerConfig:
-    """A `transformers` Blip2QFormerModel with learnable queries."""
+    """BLIP-2's Q-Former (`transformers`' Blip2QFormerModel) with learnable queries."""
 
     layers: int = 8
     hidden: int = 768

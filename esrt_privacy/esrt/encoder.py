@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import WhisperConfig
-from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from esrt_privacy.errors import AssetError, SystemUnavailable, shown
 from esrt_privacy.esrt.config import MEL_FRAMES, WINDOW_SAMPLES, EncoderConfig
+from esrt_privacy.esrt.whisper import WhisperEncoder
 
 WINDOW = 400  # samples: Whisper's analysis frames of 25 ms
 HOP = 160  # samples: 10 ms
@@ -63,16 +62,7 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.model = WhisperEncoder(
-            WhisperConfig(
-                num_mel_bins=config.mel_bins,
-                d_model=config.width,
-                encoder_layers=config.layers,
-                encoder_attention_heads=config.heads,
-                encoder_ffn_dim=config.feed_forward,
-                attn_implementation="sdpa",  # type: ignore[call-arg]  # taken by **kwargs
-            )
-        )
+        self.model = WhisperEncoder(config)
         self.requires_grad_(False)
         self.eval()
 
@@ -99,13 +89,12 @@ class Encoder(nn.Module):
 
     def forward(self, mel: Tensor) -> Tensor:
         """(batch, mel_bins, 3000) -> the last layer's frames (batch, 1500, width)."""
-        output: Tensor = self.model(mel).last_hidden_state
+        output: Tensor = self.model(mel)
         return output
 
     def layers(self, mel: Tensor) -> list[Tensor]:
         """Every layer's frames, index k as in the tap `encoder.k`; 0: the convolutions' output."""
-        output = self.model(mel, output_hidden_states=True)
-        return list(output.hidden_states)
+        return list(self.model.states(mel))
 
 
 def _require_heads(folder: Path, config: EncoderConfig) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -78,6 +80,20 @@ def test_edge_from_an_adapter_folder_sends_either_query_set(adapter, whisper_fol
     assert edge.wire_fingerprint != lite.wire_fingerprint
     with pytest.raises(SystemUnavailable, match="no set of 5 queries"):
         Edge.from_adapter(adapter, whisper_folder, queries=5)
+
+
+def test_a_device_need_not_hold_models_of_transformers_nor_a_compiler(adapter, whisper_folder):
+    """They would be a quarter of a gigabyte beside the edge."""
+    code = (
+        "import sys, numpy as np\nfrom pathlib import Path\n"
+        "from esrt_privacy.esrt.edge import Edge\n"
+        f"edge = Edge.from_adapter(Path({str(adapter)!r}), Path({str(whisper_folder)!r}))\n"
+        "assert edge.encode([np.zeros(16000, np.float32)]).shape == (1, 8, 32)\n"
+        "heavy = ['torch._dynamo', 'torch._inductor', 'transformers.modeling_utils', 'sympy']\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_fingerprint_sees_one_changed_weight_and_nothing_else(qformer, tiny):

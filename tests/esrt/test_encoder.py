@@ -91,6 +91,21 @@ def test_damaged_weights_name_their_file(tiny, whisper_folder, damage):
     assert "\n" not in str(error.value)
 
 
+def test_every_layer_is_that_of_transformers(tiny, whisper, whisper_folder, mel):
+    encoder = Encoder.from_folder(whisper_folder, tiny.encoder)
+    with torch.inference_mode():
+        wanted = whisper.encoder(mel, output_hidden_states=True).hidden_states
+        found = encoder.layers(mel)
+    assert len(found) == len(wanted) == tiny.encoder.layers + 1
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+
+
+def test_a_drawn_encoder_has_the_positions_of_openai_whisper(tiny):
+    theirs = openai_whisper.model.sinusoids(1500, 32)
+    torch.testing.assert_close(Encoder(tiny.encoder).model.embed_positions.weight, theirs)
+
+
 def test_layers_go_from_the_convolutions_to_the_encoders_output(tiny, edge, mel):
     with torch.inference_mode():
         layers = edge.encoder.layers(mel)
