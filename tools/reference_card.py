@@ -133,7 +133,7 @@ def warm_up() -> str:
 The same reconstruction attack on an adapter that had no warm-up (`python tools/without_warm_up.py`), 48 recordings of
 the demo corpus.
 
-{stage_card.warm_up_table(found)}
+{stage_card.warm_up_tables(found, OUT / "scores.json")}
 
 """
 

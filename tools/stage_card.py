@@ -103,29 +103,31 @@ def scores_table(path: Path) -> str:
 
 
 def _line(row: dict[str, Any]) -> str:
-    percent = 1 if row["measure"] in ("chrf", "spbleu") else 100
-    unit = {"chrf": "chrF", "spbleu": "spBLEU", "wer": "WER, %", "cer": "CER, %"}[row["measure"]]
-
-    def shown(value: float | None) -> str:
-        return "" if value is None else f"{percent * value:.1f}"
-
-    between = f" ({shown(row['low'])} to {shown(row['high'])})" if row["low"] is not None else ""
-    direction = f"{row['source']} → {row['target']}" if row["target"] else row["source"]
+    between = f" ({_shown(row, 'low')} to {_shown(row, 'high')})" if row["low"] is not None else ""
     cells = [
         TESTS[row["corpus"]],
-        direction,
-        unit,
-        shown(row["value"]) + between,
-        shown(row["floor"]),
-        shown(row["nearest"]),
+        *_what(row),
+        _shown(row, "value") + between,
+        _shown(row, "floor"),
+        _shown(row, "nearest"),
         str(row["utterances"]),
         str(row["speakers"]),
     ]
     return f"| {' | '.join(cells)} |"
 
 
-def warm_up_table(path: Path) -> str:
-    """What without_warm_up.py found, as text and a Markdown table."""
+def _what(row: dict[str, Any]) -> tuple[str, str]:
+    unit = {"chrf": "chrF", "spbleu": "spBLEU", "wer": "WER, %", "cer": "CER, %"}[row["measure"]]
+    return f"{row['source']} → {row['target']}" if row["target"] else row["source"], unit
+
+
+def _shown(row: dict[str, Any], name: str) -> str:
+    percent = 1 if row["measure"] in ("chrf", "spbleu") else 100
+    return "" if row[name] is None else f"{percent * row[name]:.1f}"
+
+
+def warm_up_tables(path: Path, scores: Path) -> str:
+    """What without_warm_up.py found, as text and Markdown tables; `scores` are the reference's."""
     found = json.loads(path.read_text(encoding="utf-8"))
     steps = ", ".join(str(stage["steps"]) for stage in found["stages"])
     warm, cold = found["attacker_error"]
@@ -145,4 +147,21 @@ def warm_up_table(path: Path) -> str:
             cells.append(f"{wording.with_bounds(estimate)}, {found_in['verdict']}")
             cells.append(wording.figure(found_in["floor"]))
         lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "What both recognise and translate of held-out sentences, as in the table above:",
+        "",
+        "| direction | measure | reference | without warm-up | its answers swapped |",
+        "|---|---|---|---|---|",
+    ]
+    reference = {_key(row): row for row in json.loads(scores.read_text(encoding="utf-8"))}
+    for row in found["scores"]:
+        if row["measure"] == "wrong-language":
+            continue
+        values = (_shown(reference[_key(row)], "value"), _shown(row, "value"), _shown(row, "floor"))
+        lines.append(f"| {' | '.join((*_what(row), *values))} |")
     return "\n".join(lines)
+
+
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("corpus", "source", "target", "measure"))

@@ -1,10 +1,12 @@
 """How much the findings of reconstruction owe to the CTC warm-up: the same attack on an adapter that had none.
 
     python tools/train_reference.py --speech SPEECH --work WORK --only stages --without-warm-up --name cold
+    python tools/reference_scores.py --speech SPEECH --work WORK --model WORK/cold --corpora phrasebook-test-sentences
     python tools/without_warm_up.py --speech SPEECH --work WORK --name cold --steps 600
 
 Trains the attacker of that adapter's tensor as `train_attackers.py` trained the shipped one, attacks the same
-recordings of the demo corpus through both, and writes warm_up.json beside the reference's card.
+recordings of the demo corpus through both, and writes warm_up.json beside the reference's card, with what both models
+recognise and translate.
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ def main() -> None:
         "attacker_steps": options.steps,
         "attacker_error": [shipped.curve[-1].loss, attacker.curve[-1].loss],
         "rows": rows,
+        "scores": json.loads((trained / "scores.json").read_text(encoding="utf-8")),
     }
     (OUT / "warm_up.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(body, indent=1))
