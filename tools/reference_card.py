@@ -131,10 +131,9 @@ def warm_up() -> str:
         return ""
     return f"""## How much the warm-up decides
 The same reconstruction attack on an adapter that had no warm-up (`python tools/without_warm_up.py`), 48 recordings of
-the demo corpus.
+the demo corpus. Read both tables together: a tensor that carries little of what was said has little to give away.
 
 {stage_card.warm_up_tables(found, OUT / "scores.json")}
-
 """
 
 

@@ -132,8 +132,8 @@ def warm_up_tables(path: Path, scores: Path) -> str:
     steps = ", ".join(str(stage["steps"]) for stage in found["stages"])
     warm, cold = found["attacker_error"]
     lines = [
-        f"The other adapter went through the stages alone ({steps} steps) from random weights. The attackers learned"
-        f" for {found['attacker_steps']} steps each, to a development error of {warm:.3f} (reference) and {cold:.3f}.",
+        f"The other adapter went through the stages alone ({steps} steps) from random weights. The attackers learned",
+        f"for {found['attacker_steps']} steps each, to a development error of {warm:.3f} (reference) and {cold:.3f}.",
         "",
         "| measure | reference | floor | without warm-up | floor |",
         "|---|---|---|---|---|",
