@@ -62,7 +62,8 @@ def _cell(run: Run, attack: str, slug: str) -> str:
     if found.control is not None:
         failed = "" if found.control_passed else ", failed"
         beside.append(f"control {figure(found.control.value, found.unit)}{failed}")
-    return f"{with_bounds(found.estimate, found.unit)}; {'; '.join(beside)}: **{found.verdict}**"
+    verdict = f"**{found.verdict}**" if found.verdict == "leaks" else found.verdict
+    return f"{with_bounds(found.estimate, found.unit)}; {'; '.join(beside)}: {verdict}"
 
 
 if __name__ == "__main__":
