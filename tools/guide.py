@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from esrt_privacy.esrt.attention import by_heads
 from esrt_privacy.esrt.config import ENCODER_FRAMES
 from esrt_privacy.esrt.qformer import QFormer
 
@@ -45,8 +46,8 @@ class Guide:
             if number:
                 hidden = hidden.detach()  # what the first layer has read is not to serve as a place
             slices, layers = attention.heads, len(self._attentions)
-            query = attention.query(hidden).unflatten(-1, (slices, -1)).transpose(1, 2)
-            key = attention.key(keys).unflatten(-1, (slices, -1)).transpose(1, 2)
+            query = by_heads(attention.query(hidden), slices)
+            key = by_heads(attention.key(keys), slices)
             scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
             weights = (scores.float() + mask).softmax(-1)
             part = ENCODER_FRAMES / queries

@@ -94,12 +94,13 @@ def stages_in_words(record: dict[str, Any]) -> str:
 
 def scores_table(path: Path) -> str:
     """The scores of reference_scores.py as a Markdown table."""
-    lines = [HEAD]
-    for row in json.loads(path.read_text(encoding="utf-8")):
-        if row["measure"] == "wrong-language":
-            continue
-        lines.append(_line(row))
-    return "\n".join(lines)
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return "\n".join([HEAD, *(_line(row) for row in _tabled(rows))])
+
+
+def _tabled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that a table of the card has: shares of answers in the wrong language stay in the file."""
+    return [row for row in rows if row["measure"] != "wrong-language"]
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -155,9 +156,7 @@ def warm_up_tables(path: Path, scores: Path) -> str:
         "|---|---|---|---|---|",
     ]
     reference = {_key(row): row for row in json.loads(scores.read_text(encoding="utf-8"))}
-    for row in found["scores"]:
-        if row["measure"] == "wrong-language":
-            continue
+    for row in _tabled(found["scores"]):
         values = (_shown(reference[_key(row)], "value"), _shown(row, "value"), _shown(row, "floor"))
         lines.append(f"| {' | '.join((*_what(row), *values))} |")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """How much the findings of reconstruction owe to the CTC warm-up: the same attack on an adapter that had none.
 
-    python tools/train_reference.py --speech SPEECH --work WORK --only stages --without-warm-up --name cold
+    python tools/train_reference.py --speech SPEECH --work WORK --only stages --without-warm-up --name cold \\
+        --phrases 0.6 --stage-steps 600,300,900 --stage-warm-up 40    # as the shipped reference went through them
     python tools/reference_scores.py --speech SPEECH --work WORK --model WORK/cold --corpora phrasebook-test-sentences
     python tools/without_warm_up.py --speech SPEECH --work WORK --name cold --steps 600
 

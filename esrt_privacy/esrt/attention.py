@@ -7,6 +7,11 @@ from torch import Tensor, nn
 INITIAL_DEVIATION = 0.02  # of Whisper's and BLIP-2's weights before training
 
 
+def by_heads(states: Tensor, heads: int) -> Tensor:
+    """(batch, positions, width) -> (batch, heads, positions, width / heads)."""
+    return states.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
 def attended(
     query: Tensor,
     key: Tensor,
@@ -20,9 +25,7 @@ def attended(
     `mask` (batch, 1, positions of the query, of the key), any of them 1, is added to the scores. Returns the query's
     shape.
     """
-    query, key, value = (
-        part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)
-    )
+    query, key, value = (by_heads(part, heads) for part in (query, key, value))
     found = nn.functional.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, scale=scale
     )

@@ -13,8 +13,8 @@ from torch.nn.functional import gelu
 from esrt_privacy.esrt.attention import attended, draw, draw_normal
 from esrt_privacy.esrt.config import EncoderConfig, QFormerConfig
 
-EPSILON = 1e-12  # of the norms, and what is dropped in training: BLIP-2's
-DROPOUT = 0.1
+EPSILON = 1e-12  # of the norms, as in BLIP-2
+DROPOUT = 0.1  # in training, as in BLIP-2
 
 
 class Heads(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from esrt_privacy.esrt.attention import attended, draw
-from esrt_privacy.esrt.config import ENCODER_FRAMES, EncoderConfig
+from esrt_privacy.esrt.config import ENCODER_FRAMES, MEL_FRAMES, EncoderConfig
 
 LONGEST_WAVELENGTH = 10_000  # of the sinusoids, in frames
 
@@ -80,7 +80,14 @@ class WhisperEncoder(nn.Module):
         return last.pop()
 
     def states(self, mel: Tensor) -> Iterator[Tensor]:
-        """(batch, 1500, width) of the convolutions, then of every layer, the last behind the norm."""
+        """(batch, 1500, width) of the convolutions, then of every layer, the last behind the norm.
+
+        Raises ValueError for any other number of mel frames.
+        """
+        if mel.shape[-1] != MEL_FRAMES:  # one frame would be spread over all positions
+            raise ValueError(
+                f"Whisper's encoder takes {MEL_FRAMES} mel frames, not {mel.shape[-1]}"
+            )
         frames = gelu(self.conv2(gelu(self.conv1(mel)))).transpose(1, 2)
         frames = frames + self.embed_positions.weight
         for layer in self.layers:

@@ -101,6 +101,12 @@ def test_every_layer_is_that_of_transformers(tiny, whisper, whisper_folder, mel)
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 2, 2998, 3002])
+def test_another_number_of_mel_frames_is_refused(tiny, count):
+    with pytest.raises(ValueError, match=f"3000 mel frames, not {count}"):
+        Encoder(tiny.encoder)(torch.zeros(1, 80, count))
+
+
 def test_a_drawn_encoder_has_the_positions_of_openai_whisper(tiny):
     theirs = openai_whisper.model.sinusoids(1500, 32)
     torch.testing.assert_close(Encoder(tiny.encoder).model.embed_positions.weight, theirs)
