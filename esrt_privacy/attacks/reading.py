@@ -8,6 +8,7 @@ nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,11 +47,15 @@ FAMILY = Family(
     needs=("text", "language"),
     taps=(),
     attackers=("white-box",),
+    version=2,
 )
 ANOTHER = "another utterance"
 MOST_UTTERANCES = 200
 BATCH = 8
 MOST_TOKENS = 96  # of a transcript
+# Up to eight words, said more than four times in a row: a decoder that does not find its end. One such transcript can
+# count as many errors as all others together.
+LOOP = re.compile(r"(?<!\S)(?P<said>\S+(?: \S+){0,7}?)(?: (?P=said)){4,}(?!\S)")
 NO_CONTROL = "nothing but the wire tensor can be read so"
 
 
@@ -139,7 +144,11 @@ def drafts(inputs: Inputs, answers: Mapping[tuple[str, int], Answers]) -> tuple[
             utterances=len(words),
             speakers=len(set(speakers)),
             seeds=tuple(sorted(seed for at, seed in answers if at == tap)),
-            notes=("greedy decoding, with the spoken language in the prompt", *found.notes),
+            notes=(
+                "greedy decoding, with the spoken language in the prompt; what a transcript says more than four "
+                "times in a row counts once",
+                *found.notes,
+            ),
         )
         comparison = RatioComparison(ANOTHER, own, another, speakers, -1.0)
         made.append(Draft(finding, (comparison,), 100.0, inputs.seed, None, NO_CONTROL))
@@ -168,7 +177,8 @@ def _transcripts(
     for start in range(0, len(rows), BATCH):
         report(f"reading {language} at {capture.tap}", start, len(rows))
         wire = capture.batch(rows[start : start + BATCH])
-        said += [answer.transcript for answer in cloud.transcribe(wire, language, 1, MOST_TOKENS)]
+        answers = cloud.transcribe(wire, language, 1, MOST_TOKENS)
+        said += [LOOP.sub(r"\g<said>", answer.transcript) for answer in answers]
     report(f"reading {language} at {capture.tap}", len(rows), len(rows))
     return said
 

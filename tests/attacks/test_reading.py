@@ -48,7 +48,8 @@ def found(inputs):
 
 
 def test_what_the_model_hears_is_read_off_its_tensors(trained, utterances, frames):
-    options = {"steps": (600,), "batch": 8, "dropout": 0.0, "learning_rate": 1e-2, "warm_up": 5}
+    # At this rate the weights of any of 16 seeds are read at 0 to 13%, so no processor's sums decide the test.
+    options = {"steps": (600,), "batch": 8, "dropout": 0.0, "learning_rate": 3e-3, "warm_up": 5}
     model, folder = trained(stages=STAGES[:1], **options)
     with torch.no_grad():
         wire = model.edge.qformer(torch.stack(list(frames(utterances))).float(), 8).bfloat16()
@@ -77,6 +78,22 @@ def test_a_transcript_of_another_recording_says_something_else():
     texts = ["one", "one", "two", "three"]
     assert reading._of_others(["a", "b", "c", "d"], texts) == ["c", "c", "d", "a"]
     assert reading._of_others(["a", "b"], ["one", "one"]) == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("three four" + " tres" * 90, "three four tres"),
+        ("six" + " <bos>" * 30 + " tres" * 60, "six <bos> tres"),
+        ("go" + " to the left" * 5 + " now", "go to the left now"),
+        ("eight eight eight eight", "eight eight eight eight"),
+        ("ten tens tens tens tens tens", "ten tens"),
+        ("ten ten ten ten tenth", "ten ten ten ten tenth"),
+        ("", ""),
+    ],
+)
+def test_a_transcript_that_runs_in_a_loop_is_cut(said, read):
+    assert reading.LOOP.sub(r"\g<said>", said) == read
 
 
 def test_what_cannot_be_read_is_one_line(noise, tiny_system, utterances):
