@@ -188,7 +188,7 @@ def _logistic(rows: Floats, labels: np.ndarray, strength: float) -> Solved:
 
     # Each class counts alike, however many utterances it has: rare ones would never be answered.
     penalty = 1 / (strength * len(rows))
-    model = LogisticRegression(C=penalty, class_weight="balanced", max_iter=300).fit(rows, labels)
+    model = LogisticRegression(C=penalty, class_weight="balanced", max_iter=1000).fit(rows, labels)
     weights, offset = model.coef_.T, model.intercept_
     if weights.shape[1] == 1:  # of two classes scikit-learn keeps the second's only
         weights, offset = np.hstack([-weights, weights]) / 2, np.r_[-offset, offset] / 2
