@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
 REPORT_SECONDS = 0.25  # a worker's progress is told no more often
+PATIENCE = 10.0  # seconds that a worker without work has to end
 
 
 Material_contra = TypeVar("Material_contra", contravariant=True)
@@ -120,11 +121,18 @@ def _processes(
             theirs.close()
             workers[ours] = process
             stack.callback(_end, ours, process)
-        yield workers
+        try:
+            yield workers
+        except BaseException:
+            for process in workers.values():
+                process.terminate()
+            raise
 
 
 def _end(connection: Connection, process: SpawnProcess) -> None:
+    """A process whose pipe is closed goes home by itself, and puts away what its libraries hold (semaphores)."""
     connection.close()
+    process.join(PATIENCE)
     process.terminate()
     process.join()
 

@@ -12,7 +12,7 @@ from esrt_privacy.audit.workers import one_thread, run_parts
 from esrt_privacy.corpora import Corpus
 from esrt_privacy.errors import AttackError
 from tests.audit import unruly_family
-from tests.audit.unruly_family import ANSWERS, BREAKS, CANNOT, DIES
+from tests.audit.unruly_family import ANSWERS, BREAKS, CANNOT, DIES, TIDIES
 
 NOBODY = Corpus("made", ())
 TARGET = Target("made", NOBODY, None, {}, NOBODY, {}, seed=0, folds=5, budget=1.0)
@@ -76,3 +76,10 @@ def test_a_process_that_dies_is_one_line(tmp_path):
     with pytest.raises(AttackError, match="ended with code 9") as caught:
         run(parts(tmp_path, DIES, DIES), 2)
     assert "--jobs" in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_processes_put_away_what_they_hold(tmp_path, monkeypatch):
+    monkeypatch.setenv("UNRULY_TIDIED", str(tmp_path / "tidied"))
+    assert run(parts(tmp_path, TIDIES, ANSWERS), 2) == {}
+    assert (tmp_path / "tidied").exists()
